@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+// What `npx pulumi` runs in this checkout: the tool that npm's own pulumi finds, once the checkout's environment is
+// loaded. Without it the tool would work with the user's own state and login, and that is not what was meant.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const checkout = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const require = createRequire(join(checkout, "infra", "package.json"));
+const home = process.env.GRADIENTLAB_HOME ?? join(checkout, ".gradientlab");
+const { version } = require("pulumi/package.json");
+const binary = join(home, "pulumi-home", "versions", version, "bin", "pulumi");
+const loaded =
+  process.env.PULUMI_HOME === join(home, "pulumi-home") &&
+  Boolean(process.env.PULUMI_BACKEND_URL) &&
+  Boolean(process.env.PULUMI_CONFIG_PASSPHRASE_FILE);
+
+/** @param {string} sentence */
+function refuse(sentence) {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(2);
+}
+
+const envFile = relative(process.cwd(), join(home, "env"));
+const load = envFile.startsWith("..") ? join(home, "env") : envFile;
+if (!existsSync(binary))
+  refuse(
+    `The engine of this checkout is not in place yet: run npm start or npm run up once, then \`. ${load}\` in this shell.`,
+  );
+else if (!loaded)
+  refuse(
+    `The settings of this checkout's engine are not loaded in this shell: run \`. ${load}\` first, or use npm run pulumi -- <args>.`,
+  );
+else {
+  // A terminal's Ctrl-C reaches the tool by itself, and a second one would end it before its state is whole. Elsewhere it
+  // gets a process group of its own, so that a signal comes to it through us alone, whoever else of our group got it.
+  const terminal = process.stdin.isTTY;
+  const child = spawn(binary, process.argv.slice(2), {
+    stdio: "inherit",
+    detached: !terminal,
+    env: {
+      ...process.env,
+      PATH: [dirname(binary), dirname(process.execPath), process.env.PATH].filter(Boolean).join(delimiter),
+      NODE_COMPILE_CACHE: join(home, "compile-cache"),
+    },
+  });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+    process.on(signal, () => {
+      if (signal !== "SIGINT" || !terminal) child.kill(signal);
+    });
+  child.on("error", (error) => {
+    process.stderr.write(`pulumi could not be started: ${error.message}\n`);
+    process.exit(1);
+  });
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
