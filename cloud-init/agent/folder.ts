@@ -1,0 +1,101 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Probe, ProcessUnit } from "../workloads/descriptor.ts";
+
+/** What the agent needs of `node.json`; the file may hold more. */
+export interface NodeFile {
+  readonly schema: 1;
+  readonly key: string;
+  readonly machineId: string;
+  readonly everySeconds: number | null;
+  readonly workload: string;
+  readonly revision: { readonly machine: number; readonly software: number };
+  readonly units: readonly ProcessUnit[];
+  readonly network: {
+    readonly name: string;
+    readonly origin: string;
+    readonly extension: { readonly id: string; readonly version: string } | null;
+    readonly settings: Readonly<Record<string, unknown>>;
+  } | null;
+  readonly probes: { readonly runtime: Probe; readonly app: Probe | null };
+}
+
+/** The state of a unit: `starting` until it has run for a second, `waiting` for its next start after an exit. */
+export type UnitState = "starting" | "up" | "waiting" | "stopped";
+
+/** One unit as its supervisor last saw it; `pid` is the number in the node's own process tree. */
+export interface UnitStatus {
+  readonly name: string;
+  readonly state: UnitState;
+  readonly pid: number | null;
+  readonly since: string;
+  /** Unwanted ends and asked-for restarts since the journal began. */
+  readonly restarts: number;
+  readonly lastExit: { readonly code: number | null; readonly signal: string | null; readonly at: string } | null;
+}
+
+/** `state/units.json`: what the supervisor says of its units. */
+export interface UnitsFile {
+  readonly schema: 1;
+  readonly supervisor: { readonly pid: number; readonly startedAt: string };
+  readonly phase: "starting" | "up" | "stopping" | "stopped";
+  readonly units: readonly UnitStatus[];
+}
+
+/** A wish for the supervisor, as a file `actions/<id>.json`. */
+export interface Action {
+  readonly id: string;
+  readonly verb: "sample" | "recover" | "stop";
+  readonly layer?: "runtime" | "workload" | "reboot";
+}
+
+/** What became of an action, as a file `actions/<id>.done.json`: it is never done twice. */
+export interface ActionDone extends Action {
+  readonly outcome: "done" | "failed" | "refused";
+  readonly at: string;
+  readonly detail?: string;
+}
+
+/** Where the parts of a node's folder are. */
+export function nodePaths(directory: string) {
+  const at = (...parts: string[]): string => join(directory, ...parts);
+  return {
+    node: at("node.json"),
+    launch: at("launch.json"),
+    lock: at("lock"),
+    supervisor: at("supervisor.json"),
+    journal: at("journal"),
+    units: at("state", "units.json"),
+    app: at("state", "app.json"),
+    actions: at("actions"),
+    logs: at("logs"),
+    profile: at("profile"),
+    log: (unit: string): string => at("logs", `${unit}.log`),
+    action: (id: string): string => at("actions", `${id}.json`),
+    actionDone: (id: string): string => at("actions", `${id}.done.json`),
+  } as const;
+}
+
+/** Returns the JSON value in `file`, or `undefined` where there is no such file. Throws where it is not JSON. */
+export function readJson<T>(file: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as T;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Writes `value` to `file` so that a reader sees the old text or the new, never half of one. */
+export function writeJson(file: string, value: unknown): void {
+  const part = `${file}.${process.pid}.part`;
+  writeFileSync(part, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  renameSync(part, file);
+}
+
+/** Makes the folders that a node keeps its own things in, for its owner only. */
+export function makeNodeFolders(directory: string): void {
+  const paths = nodePaths(directory);
+  for (const folder of [paths.journal, join(directory, "state"), paths.actions, paths.logs])
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
