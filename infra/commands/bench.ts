@@ -1,0 +1,67 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import type { Bench, Figure } from "../../test/bench/figure.ts";
+import { checkout } from "../engine/environment.ts";
+import { BadInput } from "../problem.ts";
+import { prepare } from "./prepare.ts";
+import { progressOn } from "./progress.ts";
+
+export const usage = `npm run bench -- [name...] [--json] [--scale x] [--quick]
+
+Runs the named benchmarks, or all of them. Each prints one line for every figure, with the floor it was measured
+against in the same run.
+  --json     one JSON object for every figure
+  --scale x  a fraction of the full count, for a quick look; targets are judged at full scale only
+  --quick    the same as --scale 0.1
+`;
+
+/** Runs benchmarks. Returns 0, or 1 where a target was missed at full scale. Throws `BadInput` for an unknown name. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: "boolean" }, scale: { type: "string" }, quick: { type: "boolean" } },
+  });
+  const folder = join(checkout, "test", "bench");
+  const known = (await readdir(folder)).filter((f) => f.endsWith(".bench.ts")).map((f) => f.replace(".bench.ts", ""));
+  const scale = values.scale === undefined ? (values.quick ? 0.1 : 1) : Number(values.scale);
+  const problems = positionals
+    .filter((name) => !known.includes(name))
+    .map((name) => ({
+      path: "name",
+      value: name,
+      message: `There is no benchmark "${name}".`,
+      fix: `The benchmarks are ${known.toSorted().join(", ")}.`,
+    }));
+  if (!(scale > 0 && scale <= 1))
+    problems.push({
+      path: "--scale",
+      value: values.scale ?? "",
+      message: `--scale is "${values.scale}".`,
+      fix: "Give a number above 0, at most 1.",
+    });
+  if (problems.length > 0) throw new BadInput("The command", problems);
+
+  const progress = progressOn(process.stderr);
+  await prepare(progress, ["engine", "page", "browser"]);
+  let missed = 0;
+  for (const name of positionals.length > 0 ? positionals : known.toSorted()) {
+    const module = (await import(pathToFileURL(join(folder, `${name}.bench.ts`)).href)) as { bench: Bench };
+    await progress.step(`bench ${name}`, async (say) => {
+      for await (const figure of module.bench({ scale, say })) {
+        process.stdout.write(`${values.json ? JSON.stringify(figure) : readable(figure)}\n`);
+        if (scale === 1 && figure.met === false) missed++;
+      }
+    });
+  }
+  if (missed > 0) progress.note(`${missed} ${missed === 1 ? "target was" : "targets were"} missed.`);
+  return missed > 0 ? 1 : 0;
+}
+
+function readable(figure: Figure): string {
+  const floor = figure.floor === null ? "" : `, floor ${figure.floor} ${figure.unit}, ratio ${figure.ratio}`;
+  const target = figure.target === null ? "" : `, target ${figure.target}: ${figure.met ? "met" : "missed"}`;
+  return `${figure.bench} · ${figure.figure}: ${figure.value} ${figure.unit}${floor}${target} (n = ${figure.n})`;
+}

@@ -1,0 +1,72 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { fullCounts } from "../../test/counts.ts";
+import { checkout } from "../engine/environment.ts";
+import { BadInput } from "../problem.ts";
+import { prepare } from "./prepare.ts";
+import { progressOn } from "./progress.ts";
+
+export const usage = `npm test [-- filter...]
+npm run test:full -- <suite>
+
+Installs what the tests need and runs them on real parts; a filter is a part of a test file's path.
+  --full <suite>   one suite at its full counts; its result goes to docs/measured/<suite>.json
+                   (${Object.keys(fullCounts).join(", ")})
+`;
+
+/** Runs the tests. Returns the runner's exit code: 0 when all passed. Throws `BadInput` for an unknown suite. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { full: { type: "boolean", default: false } },
+  });
+  const [suite] = positionals;
+  const full = values.full ? suiteOf(suite) : undefined;
+  const progress = progressOn(process.stderr);
+  await prepare(progress, ["engine", "page", "browser"]);
+  if (full === undefined || suite === undefined) return await runTests(positionals, {});
+  const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
+  const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
+  if (code === 0) await record(suite, full.counts, (await readFile(summary, "utf8")).trim());
+  await rm(summary, { force: true });
+  return code;
+}
+
+function suiteOf(suite: string | undefined): (typeof fullCounts)[string] {
+  const full = suite === undefined ? undefined : fullCounts[suite];
+  if (full !== undefined) return full;
+  throw new BadInput("The command", [
+    {
+      path: "suite",
+      value: suite,
+      message: suite === undefined ? "No suite is named." : `There is no suite "${suite}".`,
+      fix: `The suites with full counts are ${Object.keys(fullCounts).toSorted().join(", ")}.`,
+    },
+  ]);
+}
+
+async function runTests(filters: readonly string[], counts: Readonly<Record<string, string>>): Promise<number> {
+  const runner = join(checkout, "node_modules", "vitest", "vitest.mjs");
+  const child = spawn(process.execPath, [runner, "run", ...filters], {
+    cwd: checkout,
+    env: { ...process.env, ...counts },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  return code ?? 1;
+}
+
+/** Keeps what a full run showed, for the docs: which counts, of which commit, on which day (UTC). */
+async function record(suite: string, counts: Readonly<Record<string, string>>, result: string): Promise<void> {
+  const { stdout } = await promisify(execFile)("git", ["rev-parse", "--short", "HEAD"], { cwd: checkout });
+  const folder = join(checkout, "docs", "measured");
+  await mkdir(folder, { recursive: true });
+  const measured = { suite, result, counts, commit: stdout.trim(), date: new Date().toISOString().slice(0, 10) };
+  await writeFile(join(folder, `${suite}.json`), `${JSON.stringify(measured, null, 2)}\n`);
+}

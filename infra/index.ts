@@ -1,0 +1,54 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import * as pulumi from "@pulumi/pulumi";
+import { parseConfig } from "./config.ts";
+import { declareFleet } from "./fleet.ts";
+import { checkoutOf } from "./home.ts";
+import { networkServices } from "./network-services.ts";
+import { planFleet } from "./plan.ts";
+import { BadInput, ExplainedError } from "./problem.ts";
+import { findProviders } from "./providers/registry.ts";
+import { findWorkloads, workloadFolders } from "./workloads.ts";
+
+/**
+ * The program: read the config, plan, declare, return the outputs. The SDK runs it, because it is the only export, and so
+ * hears at once of what it throws: the rejection of an exported promise would find no listener yet.
+ */
+export default async function program(): Promise<{ readonly inventory: ReturnType<typeof declareFleet> }> {
+  // The SDK takes down and maps the call stack of every resource. On a turn of its own the program has a short one,
+  // without the module loader's frames below it.
+  await nextTurn();
+  try {
+    const here = import.meta.dirname;
+    const providers = findProviders(here, process.env.GRADIENTLAB_EXTRA);
+    const workloads = [...findWorkloads(workloadFolders(checkoutOf(here)))];
+    const around = {
+      providers: providers.facts,
+      workloads: new Map(workloads.map(([name, { descriptor }]) => [name, descriptor])),
+      services: new Set(Object.keys(networkServices)),
+      arch: process.arch === "arm64" ? "arm64" : "x64",
+    } as const;
+    const secret: string[] = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? "[]");
+    const config = parseConfig(pulumi.runtime.allConfig(), around, secret);
+    const plan = planFleet(config, around, new Date());
+    if (plan.refusals.length > 0) throw new BadInput("The plan", plan.refusals);
+    return { inventory: withoutStacks(() => declareFleet(plan, pulumi.getStack(), providers)) };
+  } catch (error) {
+    // The engine prints a run error as it stands, and any other with the program's stack.
+    if (error instanceof BadInput) throw new pulumi.RunError(error.message);
+    throw error instanceof ExplainedError ? new pulumi.RunError(`${error.message} ${error.fix}`) : error;
+  }
+}
+
+/**
+ * The SDK also takes down the call stack of every promise of every field of every resource, for a report of leaks
+ * only: more than half of all its work. While the fleet is declared there is none to take down.
+ */
+function withoutStacks<Value>(declare: () => Value): Value {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return declare();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}

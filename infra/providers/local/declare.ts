@@ -1,0 +1,39 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Boot, ProviderDeclare } from "../provider.ts";
+import { ProcessNode } from "./node.ts";
+
+// The same for every node, and so one output for all of them.
+const address = pulumi.output("127.0.0.1");
+const placement = pulumi.output("this-machine");
+
+const texts = new WeakMap<Boot, string>();
+
+/** Returns the boot as JSON. All nodes of a group have the same boot, so it is written once. */
+function textOf(boot: Boot): string {
+  const text = texts.get(boot) ?? JSON.stringify({ ...boot, kind: undefined });
+  texts.set(boot, text);
+  return text;
+}
+
+export const declarations: ProviderDeclare = {
+  declareSite: () => ({}),
+  declare(parent, { key, workload, network, power, revision, options }, boot, _site, service) {
+    const node = {
+      key,
+      workload,
+      boot: textOf(boot),
+      network,
+      power,
+      revision,
+      everySeconds: Number(options.everySeconds),
+    };
+    const { machineId, reach } = new ProcessNode(
+      key,
+      service === null
+        ? { node }
+        : { node, service: { origin: service.origin, extensionVersion: service.extensionVersion } },
+      { parent },
+    );
+    return { machineId, address, placement, reach };
+  },
+};

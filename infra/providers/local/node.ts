@@ -1,0 +1,29 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Reach } from "../../inventory.ts";
+
+/** What the plugin is told of a node; the plugin's own schema is the judge of it. */
+export interface ProcessNodeArgs {
+  /** One field for all that is known beforehand: each field of a resource costs the program a dozen promises. */
+  readonly node: {
+    readonly key: string;
+    readonly workload: string;
+    /** The workload as processes, as JSON. */
+    readonly boot: string;
+    readonly network: string | null;
+    readonly power: "on" | "off";
+    readonly revision: { readonly machine: number; readonly software: number };
+    readonly everySeconds: number;
+  };
+  /** The service of the node's network, where it has one of its own. */
+  readonly service?: { readonly origin: pulumi.Output<string>; readonly extensionVersion: pulumi.Output<string> };
+}
+
+/** A node as a supervised group of processes on this machine. */
+export class ProcessNode extends pulumi.CustomResource {
+  declare readonly machineId: pulumi.Output<string>;
+  declare readonly reach: pulumi.Output<Reach>;
+
+  constructor(name: string, args: ProcessNodeArgs, options: pulumi.CustomResourceOptions) {
+    super("gradientlab:index:ProcessNode", name, { ...args, machineId: undefined, reach: undefined }, options);
+  }
+}

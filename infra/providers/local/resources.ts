@@ -1,0 +1,9 @@
+import type { Resource } from "../../plugin/resource.ts";
+import { practiceNetwork } from "./resources/practice-network.ts";
+import { processNode } from "./resources/process-node.ts";
+
+/** The resources of this provider that our own plugin makes, by type. */
+export const resources = {
+  "gradientlab:index:PracticeNetwork": practiceNetwork as Resource<never>,
+  "gradientlab:index:ProcessNode": processNode as Resource<never>,
+};

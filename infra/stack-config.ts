@@ -1,0 +1,170 @@
+import { z } from "zod";
+
+/**
+ * The shape of the stack config as a user writes it (version 1). Editors get it as a JSON Schema; `config.ts` reads it.
+ * The messages are instructions: they say what to write.
+ */
+
+const strictly = <Shape extends z.core.$ZodLooseShape>(shape: Shape, what: string) =>
+  z.strictObject(shape, { error: (issue) => (issue.code === "invalid_type" ? `Write ${what}` : undefined) });
+const text = (what: string) => z.string(`Write ${what} as text`).min(1, `Write ${what}`);
+const wholeNumber = (least: number, most: number) => {
+  const fix = `Write a whole number from ${least} to ${most}`;
+  return z.int(fix).min(least, fix).max(most, fix);
+};
+
+const SlotNumber = wholeNumber(0, 999_999);
+const Slots = z.array(SlotNumber, "Write a list of slot numbers, such as [1, 4]");
+
+// The names' patterns stand beside the records, not in them: a record stops at a wrong name and would hide the mistakes
+// below it, so config.ts checks the names.
+export const groupNamePattern = /^[a-z][a-z0-9-]{0,19}$/;
+export const nodeKeyPattern = /^[a-z][a-z0-9-]{0,19}\/(0|[1-9][0-9]*)$/;
+
+const amount = 'Write an amount of dollars: a whole number, or a decimal in quotes such as "83.33"';
+const Dollars = z
+  .union([z.int().nonnegative(amount), z.string().regex(/^[0-9]{1,9}(\.[0-9]{1,6})?$/, amount)], {
+    error: ({ input }) =>
+      typeof input === "number" && !Number.isInteger(input)
+        ? `Put the amount in quotes, "${input}", so that no digit is lost`
+        : amount,
+  })
+  .meta({ description: "An amount in US dollars: a whole number, or a decimal in quotes." });
+
+const instant = "Write a date such as 2026-12-31, or an instant such as 2026-12-31T18:00:00Z, in quotes";
+const Instant = z.union([z.iso.date(), z.iso.datetime({ offset: true })], instant);
+
+const Size = z.union(
+  [
+    z.string().min(1),
+    z.strictObject({
+      shape: text("the provider's name of the machine type"),
+      cpus: wholeNumber(1, 256),
+      memoryGib: z.number("Write a number of GiB").positive("Write a number of GiB above 0"),
+      diskGib: wholeNumber(1, 65_536),
+    }),
+  ],
+  "Write the name of a size, or {shape, cpus, memoryGib, diskGib}",
+);
+
+const Group = strictly(
+  {
+    provider: text("the provider's name").meta({ description: "Where the group's machines are." }),
+    region: text("the region's name").optional(),
+    size: Size.meta({ description: "A size of the provider's ledger, or a machine of your own choice." }),
+    count: wholeNumber(0, 1000).meta({ description: "How many nodes live." }),
+    retired: Slots.optional().meta({ description: "Slots that are never used again." }),
+    stopped: Slots.optional().meta({ description: "Live slots that are powered off and keep disk and identity." }),
+    label: text("a label").max(200, "Write at most 200 characters").optional(),
+    workload: text("the workload's name").meta({ description: "What the nodes run." }),
+    network: z
+      .union([z.string().min(1), z.null()], "Write the network's name, or null for none")
+      .meta({ description: "What the nodes earn from, or null." }),
+    revision: strictly(
+      {
+        machine: wholeNumber(1, 1_000_000),
+        software: wholeNumber(1, 1_000_000),
+      },
+      "{machine, software}",
+    ).optional(),
+    maxUnavailable: wholeNumber(1, 1000).optional(),
+    options: z.record(z.string(), z.unknown(), "Write the provider's options as fields").optional(),
+  },
+  "a group: {provider, size, count, workload, network}",
+);
+
+const PublicKeys = z
+  .array(
+    z
+      .string()
+      .regex(
+        /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( .*)?$/,
+        "Write an OpenSSH public key, such as the text of id_ed25519.pub",
+      ),
+    "Write a list of public keys",
+  )
+  .optional();
+
+const Access = strictly(
+  {
+    sshFrom: z
+      .array(
+        z.union([z.cidrv4(), z.cidrv6()], "Write a range of addresses, such as 203.0.113.4/32"),
+        "Write a list of address ranges",
+      )
+      .min(1, "Write at least one range of addresses"),
+    jump: strictly(
+      { host: text("the host's name"), user: text("the user's name"), hostKey: text("the host's public key") },
+      "{host, user, hostKey}",
+    ).optional(),
+    keys: strictly({ operator: PublicKeys, collector: PublicKeys }, "{operator, collector}").optional(),
+  },
+  "{sshFrom, jump, keys}",
+);
+
+const Phase = strictly(
+  {
+    start: Instant.optional(),
+    end: Instant.optional(),
+    then: text("a phase's name or wind-down").optional(),
+    budgetUsdPerMonth: Dollars,
+    grantUsd: Dollars.optional(),
+  },
+  "a phase: {budgetUsdPerMonth, start, end, then}",
+);
+
+const Collector = strictly(
+  {
+    host: strictly(
+      { provider: text("the provider's name"), region: text("the region's name"), size: text("the size's name") },
+      "{provider, region, size}",
+    ).optional(),
+    external: z.literal(true, "Write true, or leave it out").optional(),
+  },
+  "{host: {provider, region, size}} or {external: true}",
+).meta({ oneOf: [{ required: ["host"] }, { required: ["external"] }] });
+
+/** The structured value `gradientlab:fleet`. */
+export const Fleet = strictly(
+  {
+    schema: z.literal(1, "Write 1, the version of the config that this release reads"),
+    groups: z
+      .record(z.string(), Group, "Write the groups as fields: a name, and under it what the group is")
+      .meta({ propertyNames: { pattern: groupNamePattern.source } }),
+    phase: text("a phase's name").optional(),
+    phases: z.record(text("a phase's name"), Phase, "Write the phases as fields").optional(),
+    accounts: z
+      .record(z.string(), text("the account's id"), "Write the accounts as fields: a provider and its account's id")
+      .optional(),
+    access: Access.optional(),
+    collector: Collector.optional(),
+    placements: z
+      .record(
+        z.string(),
+        strictly({ domain: text("the domain's name"), shape: text("the shape's name") }, "{domain, shape}"),
+        "Write the placements as fields: a node's key and {domain, shape}",
+      )
+      .meta({ propertyNames: { pattern: nodeKeyPattern.source } })
+      .optional(),
+    acknowledge: z
+      .record(
+        z.string(),
+        z.union([z.literal(true), z.iso.date()], "Write true, or the date on which you read the terms, in quotes"),
+        "Write what you acknowledge as fields: a name and true",
+      )
+      .optional(),
+  },
+  "the fleet as fields: {schema: 1, groups: {…}}",
+);
+export type Fleet = z.infer<typeof Fleet>;
+
+/** The fields of the stack config, by the names they have in `Pulumi.<stack>.yaml`. */
+export const StackConfig = z.looseObject({
+  "gradientlab:fleet": z.union([Fleet, z.strictObject({})]).optional(),
+  "gradientlab:count": wholeNumber(0, 1000)
+    .optional()
+    .meta({ description: "The short form: this many nodes in one group." }),
+  "gradientlab:provider": text("the provider's name").optional(),
+  "gradientlab:region": text("the region's name").optional(),
+  "gradientlab:secret": z.unknown().optional().meta({ description: "The stack's secret, set encrypted." }),
+});
