@@ -1,0 +1,541 @@
+import type { FastifyInstance, FastifySchema } from "fastify";
+import { isSafeNumber, parse } from "lossless-json";
+import { z } from "zod";
+import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
+import { adapterOf } from "../networks/adapters.ts";
+import type { Database } from "../store/database.ts";
+import {
+  factRows,
+  gapRows,
+  incarnationRows,
+  nodeIdOf,
+  nodeRows,
+  openLayers,
+  readingRow,
+  referralRows,
+  runRows,
+  sampleRows,
+  stateRows,
+  workloadOf,
+} from "../store/views.ts";
+import { pageLimit, pageOf, paging, placeIn } from "./paging.ts";
+import { notFound } from "./problem.ts";
+import {
+  FactList,
+  GapList,
+  IncarnationList,
+  type Layer,
+  LayerName,
+  type Layers,
+  layerNames,
+  NodeItem,
+  NodeList,
+  ReadingItem,
+  ReferralList,
+  RunList,
+  SampleList,
+  StateList,
+  WorkloadItem,
+} from "./types.ts";
+
+/** What the routes read from. */
+export interface RouteDependencies {
+  readonly database: Database;
+  readonly workloads: FindWorkload;
+}
+
+const Group = z.string().regex(/^[a-z][a-z0-9-]{0,19}$/, "must be a group's name");
+const Slot = z.string().regex(/^(0|[1-9][0-9]{0,8})$/, "must be a slot's number");
+const NodeParams = z.strictObject({ group: Group, slot: Slot });
+const Instant = z.iso
+  .datetime({ offset: true })
+  .transform((text) => new Date(text))
+  .optional();
+const Id = z.string().regex(/^[0-9]{1,18}$/, "must be an id");
+const IdPlace = z.tuple([Id]);
+const layerFilters = {
+  "layer.machine": z.string().optional(),
+  "layer.runtime": z.string().optional(),
+  "layer.app": z.string().optional(),
+  "layer.verdict": z.string().optional().describe("The network's own word, verbatim."),
+  "layer.reward": z.string().optional(),
+};
+const range = { from: Instant.describe("Inclusive."), to: Instant.describe("Exclusive.") };
+const factFilters = { metric: z.string().max(100).optional(), day: z.iso.date().optional(), ...range };
+
+/** Serves everything below `/api/v1` that is read once; the live stream is apart. */
+export function serveRoutes(app: FastifyInstance, { database, workloads }: RouteDependencies): void {
+  const nodeId = async (params: z.infer<typeof NodeParams>): Promise<number> => {
+    const key = `${params.group}/${params.slot}`;
+    const id = await nodeIdOf(database, key);
+    if (id === undefined) throw notFound(`node ${key}`);
+    return id;
+  };
+
+  const Nodes = z.strictObject({ group: Group.optional(), ...layerFilters, ...paging });
+  const NodePlace = z.tuple([z.string(), z.int()]);
+  get(
+    app,
+    "/nodes",
+    "Nodes in the order of their keys, gone ones included.",
+    { query: Nodes, answer: NodeList },
+    async ({ query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, NodePlace);
+      const layers = Object.fromEntries(
+        layerNames.flatMap((layer) => {
+          const value = query[`layer.${layer}`];
+          return value === undefined ? [] : [[layer, value]];
+        }),
+      );
+      const rows = await nodeRows(database, {
+        ...(query.group === undefined ? {} : { group: query.group }),
+        ...(place === undefined ? {} : { after: { group: place[0], slot: place[1] } }),
+        layers,
+        limit: limit + 1,
+      });
+      const items = new Map((await nodeItems(rows)).map((item) => [item.key, item]));
+      return pageOf(
+        rows,
+        limit,
+        ({ key }) => items.get(key) as NodeItem,
+        (row) => [row.node_group, row.slot],
+      );
+    },
+  );
+
+  const nodeItems = async (rows: Awaited<ReturnType<typeof nodeRows>>): Promise<NodeItem[]> => {
+    const open = await openLayers(
+      database,
+      rows.map(({ id }) => id),
+    );
+    return Promise.all(
+      rows.map(async (row) => {
+        const names = (await workloads(row.workload))?.layers ?? plainLayers;
+        const layers = Object.fromEntries(
+          layerNames.map((layer) => [
+            layer,
+            layerItem(
+              layer,
+              names[layer],
+              open.find((entry) => entry.node_id === row.id && entry.layer === layer),
+            ),
+          ]),
+        ) as Layers;
+        return nodeItem(row, layers);
+      }),
+    );
+  };
+
+  get(app, "/nodes/:group/:slot", "One node.", { params: NodeParams, answer: NodeItem }, async ({ params }) => {
+    const key = `${params.group}/${params.slot}`;
+    const [item] = await nodeItems(await nodeRows(database, { key, limit: 1 }));
+    if (item === undefined) throw notFound(`node ${key}`);
+    return item;
+  });
+
+  const Samples = z.strictObject({
+    kind: z.enum(["sample", "event"]).optional(),
+    order: z.enum(["asc", "desc"]).optional().describe("desc, the newest first, when absent."),
+    ...range,
+    ...paging,
+  });
+  const SamplePlace = z.tuple([z.iso.datetime(), z.int(), Id]);
+  get(
+    app,
+    "/nodes/:group/:slot/samples",
+    "Lines of the node's journal: samples and events.",
+    { params: NodeParams, query: Samples, answer: SampleList },
+    async ({ params, query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, SamplePlace);
+      const rows = await sampleRows(database, {
+        nodeId: await nodeId(params),
+        order: query.order ?? "desc",
+        ...(query.kind === undefined ? {} : { kind: query.kind }),
+        ...bounds(query),
+        ...(place === undefined ? {} : { after: { at: new Date(place[0]), journal: place[1], n: place[2] } }),
+        limit: limit + 1,
+      });
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          journal: row.uuid,
+          n: Number(row.n),
+          at: row.at.toISOString(),
+          kind: row.kind,
+          everySeconds: row.every_s,
+          line: plainJson(row.line),
+        }),
+        (row) => [row.at.toISOString(), row.journal_id, row.n],
+      );
+    },
+  );
+
+  const States = z.strictObject({ layer: LayerName.optional(), ...range, ...paging });
+  const StatePlace = z.tuple([z.iso.datetime(), Id]);
+  get(
+    app,
+    "/nodes/:group/:slot/states",
+    "Stretches of the node's layers that reach into the range, the latest beginning first.",
+    { params: NodeParams, query: States, answer: StateList },
+    async ({ params, query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, StatePlace);
+      const rows = await stateRows(database, {
+        nodeId: await nodeId(params),
+        ...(query.layer === undefined ? {} : { layer: query.layer }),
+        ...bounds(query),
+        ...(place === undefined ? {} : { after: { from: new Date(place[0]), id: place[1] } }),
+        limit: limit + 1,
+      });
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          layer: row.layer,
+          value: row.value,
+          ...(row.class === null ? {} : { class: row.class }),
+          reason: row.reason,
+          from: row.from_at.toISOString(),
+          to: row.to_at?.toISOString() ?? null,
+          evidence: row.evidence,
+        }),
+        (row) => [row.from_at.toISOString(), row.id],
+      );
+    },
+  );
+
+  const NodeRewards = z.strictObject({ ...factFilters, ...paging });
+  get(
+    app,
+    "/nodes/:group/:slot/rewards",
+    "What the network told of the node, the newest first.",
+    { params: NodeParams, query: NodeRewards, answer: FactList },
+    async ({ params, query }) => facts(query, { nodeId: await nodeId(params) }),
+  );
+
+  const Paged = z.strictObject(paging);
+  get(
+    app,
+    "/nodes/:group/:slot/gaps",
+    "Stretches for which nothing of the node was read, the newest first.",
+    { params: NodeParams, query: Paged, answer: GapList },
+    async ({ params, query }) => gaps(query, await nodeId(params)),
+  );
+
+  const NumberPlace = z.tuple([z.int()]);
+  get(
+    app,
+    "/nodes/:group/:slot/incarnations",
+    "The lives of the node's machines, the newest first.",
+    { params: NodeParams, query: Paged, answer: IncarnationList },
+    async ({ params, query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, NumberPlace);
+      const rows = await incarnationRows(database, {
+        nodeId: await nodeId(params),
+        ...(place === undefined ? {} : { after: place[0] }),
+        limit: limit + 1,
+      });
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          machineId: row.machine_id,
+          from: row.from_at.toISOString(),
+          to: row.to_at?.toISOString() ?? null,
+          journals: row.journals.map((journal) => ({
+            journal: journal.uuid,
+            cursor: Number(journal.cursor),
+            firstSeenAt: journal.first_seen_at.toISOString(),
+          })),
+        }),
+        (row) => [row.id],
+      );
+    },
+  );
+
+  const GroupParams = z.strictObject({ group: Group });
+  get(
+    app,
+    "/groups/:group/workload",
+    "What the group's workload and its layers are called.",
+    { params: GroupParams, answer: WorkloadItem },
+    async ({ params: { group } }) => {
+      const name = await workloadOf(database, group);
+      if (name === undefined) throw notFound(`group ${group}`);
+      const descriptor = await workloads(name);
+      return {
+        group,
+        workload: name,
+        title: descriptor?.title ?? name,
+        layers: descriptor?.layers ?? { ...plainLayers },
+      };
+    },
+  );
+
+  const Rewards = z.strictObject({
+    network: z.string().max(100).optional(),
+    account: z.string().max(200).optional(),
+    about: z.enum(["account", "node"]).optional(),
+    ...factFilters,
+    ...paging,
+  });
+  get(app, "/rewards", "What networks told, the newest first.", { query: Rewards, answer: FactList }, ({ query }) =>
+    facts(query, {
+      ...(query.network === undefined ? {} : { network: query.network }),
+      ...(query.account === undefined ? {} : { account: query.account }),
+      ...(query.about === undefined ? {} : { about: query.about }),
+    }),
+  );
+
+  const AccountParams = z.strictObject({ network: z.string().max(100), account: z.string().max(200) });
+  get(
+    app,
+    "/accounts/:network/:account/rewards",
+    "What the network told of the account itself, the newest first.",
+    { params: AccountParams, query: NodeRewards, answer: FactList },
+    ({ params, query }) => facts(query, { ...params, about: "account" }),
+  );
+
+  const AccountPlace = z.tuple([z.string(), z.string()]);
+  get(
+    app,
+    "/referrals",
+    "Referral counts of each account, as the network last reported them.",
+    { query: Paged, answer: ReferralList },
+    async ({ query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const rows = await referralRows(database, placeIn(query.after, AccountPlace), limit + 1);
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          network: row.network,
+          account: row.account,
+          practice: row.practice,
+          invitee: row.invitee ?? "",
+          pending: row.pending ?? "",
+          asOf: row.as_of.toISOString(),
+          reading: row.reading_id,
+        }),
+        (row) => [row.network, row.account],
+      );
+    },
+  );
+
+  const ReadingParams = z.strictObject({ id: Id });
+  get(
+    app,
+    "/readings/:id",
+    "One raw answer, redacted of secrets.",
+    { params: ReadingParams, answer: ReadingItem },
+    async ({ params: { id } }) => {
+      const row = await readingRow(database, id);
+      if (row === undefined) throw notFound(`reading ${id}`);
+      return {
+        id: row.id,
+        network: row.network,
+        account: row.account,
+        source: row.source,
+        startedAt: row.started_at.toISOString(),
+        finishedAt: row.finished_at.toISOString(),
+        httpStatus: row.http_status,
+        outcome: row.outcome,
+        reason: row.reason,
+        sha256: row.sha256,
+        redactor: row.redactor,
+        body: row.body,
+      };
+    },
+  );
+
+  const Runs = z.strictObject({ job: z.string().max(300).optional(), ...paging });
+  get(
+    app,
+    "/runs",
+    "Claimed due times of jobs, the newest first.",
+    { query: Runs, answer: RunList },
+    async ({ query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, IdPlace);
+      const rows = await runRows(database, {
+        ...(query.job === undefined ? {} : { job: query.job }),
+        ...(place === undefined ? {} : { after: place[0] }),
+        limit: limit + 1,
+      });
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          id: row.id,
+          job: row.job,
+          due: row.due.toISOString(),
+          claimedAt: row.claimed_at.toISOString(),
+          finishedAt: row.finished_at?.toISOString() ?? null,
+          outcome: row.outcome,
+        }),
+        (row) => [row.id],
+      );
+    },
+  );
+
+  get(
+    app,
+    "/gaps",
+    "Stretches for which nothing was read, the newest first.",
+    { query: Paged, answer: GapList },
+    ({ query }) => gaps(query),
+  );
+
+  const facts = async (
+    query: z.infer<typeof NodeRewards>,
+    about: { nodeId?: number; network?: string; account?: string; about?: "account" | "node" },
+  ): Promise<FactList> => {
+    const limit = query.limit ?? pageLimit.usual;
+    const place = placeIn(query.after, IdPlace);
+    const rows = await factRows(database, {
+      ...about,
+      ...bounds(query),
+      ...(query.metric === undefined ? {} : { metric: query.metric }),
+      ...(query.day === undefined ? {} : { day: query.day }),
+      ...(place === undefined ? {} : { after: place[0] }),
+      limit: limit + 1,
+    });
+    return pageOf(
+      rows,
+      limit,
+      (row) => ({
+        id: row.id,
+        network: row.network,
+        account: row.account,
+        node: row.node_key,
+        networkNodeId: row.network_node_id,
+        metric: row.metric,
+        kind: row.kind,
+        units: row.value,
+        text: row.text,
+        unit: row.unit,
+        scale: row.scale,
+        day: row.day,
+        derived: row.derived,
+        parser: row.parser,
+        asOf: row.as_of.toISOString(),
+        reading: row.reading_id,
+      }),
+      (row) => [row.id],
+    );
+  };
+
+  const gaps = async (query: z.infer<typeof Paged>, node?: number): Promise<GapList> => {
+    const limit = query.limit ?? pageLimit.usual;
+    const place = placeIn(query.after, IdPlace);
+    const rows = await gapRows(database, {
+      ...(node === undefined ? {} : { nodeId: node }),
+      ...(place === undefined ? {} : { after: place[0] }),
+      limit: limit + 1,
+    });
+    return pageOf(
+      rows,
+      limit,
+      (row) => ({
+        id: row.id,
+        node: row.node_key,
+        network: row.network,
+        account: row.account,
+        kind: row.kind,
+        from: row.from_at.toISOString(),
+        to: row.to_at?.toISOString() ?? null,
+        reason: row.reason,
+      }),
+      (row) => [row.id],
+    );
+  };
+}
+
+const Nothing = z.strictObject({});
+
+/** Adds a route whose parameters, query and answer have schemas; unknown query members are refused. */
+function get<Params extends z.ZodType, Query extends z.ZodType, Answer extends z.ZodType>(
+  app: FastifyInstance,
+  path: string,
+  summary: string,
+  schemas: { params?: Params; query?: Query; answer: Answer },
+  handle: (request: { params: z.output<Params>; query: z.output<Query> }) => Promise<z.output<Answer>>,
+): void {
+  const schema: FastifySchema & { readonly summary: string } = {
+    summary,
+    ...(schemas.params === undefined ? {} : { params: schemas.params }),
+    querystring: schemas.query ?? Nothing,
+    response: { 200: schemas.answer },
+  };
+  app.get(path, { schema }, (request) =>
+    handle({ params: request.params as z.output<Params>, query: request.query as z.output<Query> }),
+  );
+}
+
+function bounds(query: { from?: Date | undefined; to?: Date | undefined }): { from?: Date; to?: Date } {
+  return {
+    ...(query.from === undefined ? {} : { from: query.from }),
+    ...(query.to === undefined ? {} : { to: query.to }),
+  };
+}
+
+type OpenLayer = Awaited<ReturnType<typeof openLayers>>[number];
+
+function layerItem(layer: LayerName, name: string, open: OpenLayer | undefined): Layer {
+  if (open === undefined) {
+    return {
+      value: "unknown",
+      ...(layer === "verdict" ? { class: "unknown" as const } : {}),
+      name,
+      reason: "nothing was read of it yet",
+      since: null,
+      asOf: null,
+    };
+  }
+  return {
+    value: open.value,
+    ...(open.class === null ? {} : { class: open.class }),
+    name,
+    reason: open.reason,
+    since: open.from_at.toISOString(),
+    asOf: open.as_of.toISOString(),
+  };
+}
+
+function nodeItem(row: Awaited<ReturnType<typeof nodeRows>>[number], layers: Layers): NodeItem {
+  const { points_value: units, points_as_of: asOf, points_reading: reading } = row;
+  return {
+    key: row.key,
+    group: row.node_group,
+    slot: row.slot,
+    label: row.label,
+    provider: row.provider,
+    region: row.region,
+    workload: row.workload,
+    network: row.network,
+    practice: row.network !== null && adapterOf(row.network)?.practice === true,
+    power: row.power,
+    gone: row.gone_at !== null,
+    goneAt: row.gone_at?.toISOString() ?? null,
+    machineId: row.machine_id,
+    layers,
+    networkNodeId: row.network_node_id,
+    points:
+      units === null || asOf === null || reading === null
+        ? null
+        : { units, scale: row.points_scale ?? 0, unit: row.points_unit ?? "", asOf: asOf.toISOString(), reading },
+    lastSampleAt: row.last_sample_at?.toISOString() ?? null,
+    restarts: row.restarts,
+    pssBytes: row.pss_bytes === null ? null : Number(row.pss_bytes),
+  };
+}
+
+/** Returns the object in `text`; integers that a JSON number cannot hold become text, as everywhere in the API. */
+function plainJson(text: string): Record<string, unknown> {
+  const value = parse(text, undefined, (digits) => (isSafeNumber(digits) ? Number(digits) : digits));
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,148 @@
+import { join } from "node:path";
+import { sql } from "kysely";
+import { buildServer, listen } from "./api/server.ts";
+import { changeBell } from "./api/stream.ts";
+import type { Config } from "./config.ts";
+import { watchInventory } from "./inventory/watch.ts";
+import { workloadsIn } from "./inventory/workloads.ts";
+import { followFleet } from "./journal/follow.ts";
+import { spoolImport } from "./journal/spool.ts";
+import { turns } from "./journal/turns.ts";
+import { type Log, sentenceOf } from "./log.ts";
+import { followAccounts } from "./networks/follow.ts";
+import { noteDeletedUnread } from "./store/absence.ts";
+import { pruneChanges } from "./store/changes.ts";
+import { type Database, openDatabase } from "./store/database.ts";
+import { type EmbeddedServer, startEmbedded } from "./store/embedded.ts";
+
+/** A collector at work. */
+export interface Collector {
+  readonly url: string;
+  /** Settles with a sentence when the collector cannot go on; never while all is well. */
+  readonly broken: Promise<string>;
+  /** Ends everything it began, in the opposite order. */
+  stop(): Promise<void>;
+}
+
+// Agents are programs that start and end: too many at once would compete with the nodes themselves.
+const agentsAtOnce = 4;
+const watchMs = 1_000;
+const housekeepingMs = 60_000;
+const changesKeptMs = 7 * 86_400_000;
+// A drained journal may arrive a little after the inventory that says its node is gone.
+const drainGraceMs = 60_000;
+
+/** Starts a collector: database, inventory, journals, networks, API. @throws ExplainedError, BadInput as its parts. */
+export async function startCollector(config: Config, log: Log, now: () => Date = () => new Date()): Promise<Collector> {
+  const endings: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of endings.splice(0).reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        log("error", `A part of the collector did not end well: ${sentenceOf(error)}`);
+      }
+    }
+  };
+  try {
+    const { broken, url: databaseUrl } = await openServer(config, log, endings);
+    const database = await openDatabase(databaseUrl, (error) =>
+      log("warn", `A database session was lost: ${sentenceOf(error)}`),
+    );
+    endings.push(() => database.destroy());
+
+    const bell = changeBell(databaseUrl, log);
+    endings.push(() => bell.stop());
+    const workloads = workloadsIn(config.extraDirectory);
+    const shared = { database, log, now, workloads };
+    let lookedAtInventory = false;
+    const waiting = async (): Promise<readonly string[]> => [
+      ...((await answers(database)) ? [] : ["database"]),
+      ...(lookedAtInventory ? [] : ["inventory"]),
+    ];
+    const app = await buildServer({ ...shared, bell, host: config.host, webRoot: config.webRoot, waiting });
+    endings.push(() => app.close());
+    const url = await listen(app, config.host, config.port);
+
+    const fleet = followFleet({ ...shared, inTurn: turns(agentsAtOnce) }, config.pullSeconds);
+    endings.push(() => fleet.stop());
+    const inventory = watchInventory(config.inventoryFile, database, log, now, () => void fleet.look());
+    endings.push(() => inventory.stop());
+    await inventory.look();
+    lookedAtInventory = true;
+    await fleet.look();
+
+    const importSpool = config.spoolDirectory === null ? null : spoolImport(config.spoolDirectory, shared);
+    const accounts =
+      config.networksDirectory === null
+        ? null
+        : followAccounts(config.networksDirectory, { ...shared, fetch: globalThis.fetch, readCron: config.readCron });
+    if (accounts !== null) endings.push(() => accounts.stop());
+    endings.push(
+      repeat(watchMs, log, "watch", async () => {
+        await accounts?.look();
+        await importSpool?.();
+        await Promise.all([fleet.watchSilence(), accounts?.watchAbsence()]);
+      }),
+      repeat(housekeepingMs, log, "housekeeping", async () => {
+        await pruneChanges(database, new Date(now().getTime() - changesKeptMs));
+        await noteDeletedUnread(database, new Date(now().getTime() - drainGraceMs));
+      }),
+    );
+    return { url, broken, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openServer(
+  config: Config,
+  log: Log,
+  endings: (() => Promise<unknown>)[],
+): Promise<{ url: string; broken: Promise<string> }> {
+  const never = new Promise<string>(() => undefined);
+  if (config.databaseUrl !== null) return { url: config.databaseUrl, broken: never };
+  const server: EmbeddedServer = await startEmbedded(join(config.dataDirectory, "postgres"), log);
+  endings.push(() => server.stop());
+  const broken = server.ended.then((sentence) => sentence ?? never);
+  return { url: server.url("postgres"), broken };
+}
+
+async function answers(database: Database): Promise<boolean> {
+  try {
+    await sql`select 1`.execute(database);
+    return true;
+  } catch (error) {
+    // Whatever the database says, it does not answer; who asks is told just that.
+    return !(error instanceof Error);
+  }
+}
+
+/** Does `work` again and again, `ms` after it ended. Returns what ends that and waits for the work under way. */
+function repeat(ms: number, log: Log, name: string, work: () => Promise<unknown>): () => Promise<void> {
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let trouble = "";
+  const once = async (): Promise<void> => {
+    try {
+      await work();
+      trouble = "";
+    } catch (error) {
+      const sentence = sentenceOf(error);
+      if (sentence !== trouble) log("error", `The ${name} had trouble: ${sentence}`);
+      trouble = sentence;
+    }
+    if (!stopped) {
+      timer = setTimeout(() => {
+        running = once();
+      }, ms);
+    }
+  };
+  let running = once();
+  return async () => {
+    stopped = true;
+    clearTimeout(timer);
+    await running;
+  };
+}

@@ -1,0 +1,69 @@
+import { isDeepStrictEqual } from "node:util";
+import { explanationOf, sentenceOf } from "../log.ts";
+import { nodesToFollow } from "../store/nodes.ts";
+import { agentOf } from "./agent.ts";
+import { type FollowedNode, type Follower, followNode, type PullDependencies } from "./pull.ts";
+
+/** All nodes of the inventory, each followed by itself: one node's trouble never holds up another. */
+export interface FleetFollower {
+  /** Brings the followed nodes to what the inventory says. Never throws. */
+  look(): Promise<void>;
+  pullAll(): Promise<void>;
+  watchSilence(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Follows the nodes that the database says are in the inventory; `pullSeconds` is the distance of timed pulls. */
+export function followFleet(dependencies: PullDependencies, pullSeconds: number): FleetFollower {
+  const { database, log } = dependencies;
+  const followers = new Map<string, Follower>();
+  let stopped = false;
+  let looking: Promise<void> = Promise.resolve();
+
+  const lookOnce = async (): Promise<void> => {
+    if (stopped) return;
+    const nodes = new Map((await nodesToFollow(database)).map((node) => [node.key, node]));
+    for (const [key, follower] of followers) {
+      if (isDeepStrictEqual(follower.node, nodes.get(key))) continue;
+      followers.delete(key);
+      await follower.stop();
+    }
+    for (const node of nodes.values()) {
+      if (!stopped && !followers.has(node.key)) begin(node);
+    }
+  };
+
+  const begin = (node: FollowedNode): void => {
+    try {
+      const follower = followNode(node, agentOf(node.reach), dependencies);
+      followers.set(node.key, follower);
+      void follower.pull();
+    } catch (error) {
+      log("error", `${node.key} is not followed: ${sentenceOf(error)}`, { node: node.key, ...explanationOf(error) });
+    }
+  };
+
+  const pullAll = async (): Promise<void> => {
+    await Promise.all([...followers.values()].map((follower) => follower.pull()));
+  };
+  const timer = setInterval(() => void pullAll(), pullSeconds * 1000);
+
+  return {
+    look() {
+      looking = looking
+        .then(lookOnce)
+        .catch((error: unknown) => log("error", `The nodes to follow were not read: ${sentenceOf(error)}`));
+      return looking;
+    },
+    pullAll,
+    async watchSilence() {
+      await Promise.all([...followers.values()].map((follower) => follower.watchSilence()));
+    },
+    async stop() {
+      stopped = true;
+      clearInterval(timer);
+      await looking;
+      await Promise.all([...followers.values()].map((follower) => follower.stop()));
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { z } from "zod";
+import type { CounterKind, ReadingOutcome } from "../api/types.ts";
+import { NetworkError } from "./outcome.ts";
+
+/**
+ * The seam between the collector and a network: how it is asked (with effects) and what an answer says (pure, versioned)
+ * are apart, so that a stored answer can be parsed again by a newer parser.
+ */
+
+/** An account that is read: one file for each, for its owner only, because it holds the password. */
+export const AccountFile = z.object({
+  schema: z.literal(1),
+  network: z.string().min(1),
+  account: z.string().min(1),
+  origin: z.url({ protocol: /^https?$/ }),
+  label: z.string(),
+  email: z.string().min(1),
+  password: z.string().min(1),
+  /** Seconds between two rewards of a node with which all is well; null or absent: what the adapter knows. */
+  rewardSeconds: z.number().positive().nullish(),
+});
+export type AccountFile = z.infer<typeof AccountFile>;
+
+/** How a metric behaves and is counted: `value / 10^scale` of `unit`. */
+export interface Metric {
+  readonly kind: CounterKind;
+  readonly unit: string | null;
+  readonly scale: number;
+}
+
+/** What can be asked of a network in one go, and when: a node-cron expression in UTC. */
+interface Source {
+  readonly name: string;
+  readonly cron: string;
+  /** The call of this source whose answers tell the nodes' verdicts and points; null where none does. */
+  readonly nodesCall: string | null;
+}
+
+/** One answer as it came. An answer that never came has no status, an empty body and the error. */
+export interface Answer {
+  /** Names the call, so that the parser knows what shape is due; part of the reading. */
+  readonly call: string;
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  readonly httpStatus: number | null;
+  readonly body: string;
+  readonly failure: NetworkError | null;
+}
+
+/** A value that an answer holds. Exactly one of `value` and `text` is there. */
+export interface ParsedFact {
+  readonly metric: string;
+  /** The network's own id of the node it is about; null: about the account. */
+  readonly networkNodeId: string | null;
+  readonly value: bigint | null;
+  readonly text: string | null;
+  /** The UTC day it belongs to, `YYYY-MM-DD`; null where it belongs to none. */
+  readonly day: string | null;
+  /** True where it was computed from several values of the same answer. */
+  readonly derived: boolean;
+}
+
+/** An open session of an account. Asking never throws for what the network did: that stands in the answers. */
+export interface Session {
+  /**
+   * Asks one source; `networkNodeIds` are the nodes of the fleet that the network should know. Returns no answer at all
+   * while the network asked to be left alone.
+   */
+  read(source: string, networkNodeIds: readonly string[], signal: AbortSignal): Promise<readonly Answer[]>;
+  /** Words that must never be stored: the password and every token in use. */
+  secrets(): readonly string[];
+}
+
+/** What a session needs of the world. */
+export interface SessionDependencies {
+  readonly fetch: typeof globalThis.fetch;
+  readonly now: () => Date;
+}
+
+export interface Adapter {
+  readonly network: string;
+  /** A practice network's rewards are worth nothing, and every screen says so. */
+  readonly practice: boolean;
+  readonly sources: readonly Source[];
+  /** Returns how a metric that this adapter's facts name is counted; undefined for any other name. */
+  metricOf(name: string): Metric | undefined;
+  /** Name and version of the parser; a change of what it makes of an answer is a new version. */
+  readonly parser: string;
+  /** How long a node's points may stay the same before its reward is `stalled`, in milliseconds. */
+  stallMs(account: AccountFile): number;
+  open(account: AccountFile, dependencies: SessionDependencies): Session;
+  /**
+   * Returns what the answer to `call` says. Pure. A shape it does not know yields no fact at all.
+   * @throws NetworkError with what was wrong.
+   */
+  parse(call: string, body: string): readonly ParsedFact[];
+}
+
+/** The metrics that layers are made from; an adapter that knows them uses these names. */
+export const nodeMetrics = {
+  /** The network's own word for the node. */
+  verdict: "verdict",
+  verdictReason: "verdict-reason",
+  /** All points of the node, in the smallest unit. */
+  points: "points",
+  /** The text `absent` where the network answers that it does not know the node. */
+  presence: "presence",
+} as const;
+
+/** The metrics of an account's referrals. */
+export const referralMetrics = { invitee: "referral-invitee", pending: "referral-pending" } as const;
+
+/** Returns how the answer ended and what it says: facts only where the whole answer was understood. */
+export function understand(
+  adapter: Adapter,
+  answer: Answer,
+): { readonly outcome: ReadingOutcome; readonly reason: string | null; readonly facts: readonly ParsedFact[] } {
+  try {
+    if (answer.failure !== null) throw answer.failure;
+    return { outcome: "ok", reason: null, facts: adapter.parse(answer.call, answer.body) };
+  } catch (error) {
+    if (error instanceof NetworkError) return { outcome: error.outcome, reason: error.message, facts: [] };
+    throw error;
+  }
+}

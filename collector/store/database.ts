@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
+import pg from "pg";
+import { BadInput, ExplainedError } from "../../infra/problem.ts";
+import type { Tables } from "./schema.ts";
+
+/** The database, as every repository takes it: a connection pool, or one transaction on it. */
+export type Database = Kysely<Tables>;
+export type InTransaction = Transaction<Tables>;
+
+/** The oldest server that the queries are written for. */
+const leastMajor = 16;
+
+const connectMs = 10_000;
+const migrationLock = 7_232_001;
+
+/** Returns `text` values for the types whose JavaScript counterpart would lose something: days are days, not instants. */
+const types = {
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    oid === pg.types.builtins.DATE
+      ? (value: string) => value
+      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+/**
+ * Opens the database at `url` and brings its schema to this release's. `onError` hears of idle sessions that broke.
+ * @throws BadInput naming DATABASE_URL when the server cannot be reached, refuses us or is too old.
+ * @throws ExplainedError when the schema belongs to a newer release or an applied migration was changed.
+ */
+export async function openDatabase(url: string, onError: (error: Error) => void): Promise<Database> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 10,
+    connectionTimeoutMillis: connectMs,
+    application_name: "gradientlab-collector",
+    options: "-c timezone=UTC",
+    types,
+  });
+  pool.on("error", onError);
+  const database: Database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    await refuseOldServer(database, url);
+    await migrate(database);
+    return database;
+  } catch (error) {
+    await database.destroy();
+    throw error;
+  }
+}
+
+async function refuseOldServer(database: Database, url: string): Promise<void> {
+  const where = placeOf(url);
+  let version: number;
+  try {
+    const { rows } = await sql<{
+      version: number;
+    }>`select current_setting('server_version_num')::int as version`.execute(database);
+    version = rows[0]?.version ?? 0;
+  } catch (error) {
+    const why =
+      error instanceof Error && error.message !== "" ? error.message : String((error as { code?: string }).code);
+    throw inUrl(
+      where,
+      `DATABASE_URL names ${where}, which cannot be reached: ${why}.`,
+      "Start that server, correct DATABASE_URL, or unset it to use the embedded PostgreSQL.",
+      error,
+    );
+  }
+  if (version >= leastMajor * 10_000) return;
+  throw inUrl(
+    where,
+    `DATABASE_URL names ${where}, a PostgreSQL ${Math.floor(version / 10_000)}, and version ${leastMajor} or newer is needed.`,
+    `Upgrade that server to ${leastMajor} or newer, or unset DATABASE_URL to use the embedded PostgreSQL.`,
+  );
+}
+
+/** Returns host, port and database of `url`: what may stand in a message. */
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+function inUrl(value: string, message: string, fix: string, cause?: unknown): BadInput {
+  const problem = new BadInput("The collector's environment", [{ path: "DATABASE_URL", value, message, fix }]);
+  if (cause !== undefined) problem.cause = cause;
+  return problem;
+}
+
+interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly text: string;
+  readonly sha256: string;
+}
+
+/** Returns the migrations of this release in order. @throws Error when their numbers are not 1, 2, 3... */
+export async function migrations(): Promise<readonly Migration[]> {
+  const folder = new URL("./migrations/", import.meta.url);
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".sql")).sort();
+  return Promise.all(
+    names.map(async (name, index) => {
+      const number = Number(name.slice(0, 4));
+      if (number !== index + 1) throw new Error(`migration ${name} should have number ${index + 1}`);
+      const text = await readFile(new URL(name, folder), "utf8");
+      return { number, name, text, sha256: createHash("sha256").update(text).digest("hex") };
+    }),
+  );
+}
+
+/** Applies the migrations that are missing, each in a transaction; two collectors that start at once take turns. */
+async function migrate(database: Database): Promise<void> {
+  const known = await migrations();
+  await database.connection().execute(async (session) => {
+    await sql`select pg_advisory_lock(${migrationLock})`.execute(session);
+    try {
+      await sql`create table if not exists migration (
+        number integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now()
+      )`.execute(session);
+      const { rows } = await sql<{ number: number; name: string; sha256: string }>`
+        select number, name, sha256 from migration order by number`.execute(session);
+      refuseForeignSchema(rows, known);
+      for (const migration of known.slice(rows.length)) {
+        await session.transaction().execute(async (transaction) => {
+          await sql.raw(migration.text).execute(transaction);
+          await sql`insert into migration (number, name, sha256)
+            values (${migration.number}, ${migration.name}, ${migration.sha256})`.execute(transaction);
+        });
+      }
+    } finally {
+      await sql`select pg_advisory_unlock(${migrationLock})`.execute(session);
+    }
+  });
+}
+
+function refuseForeignSchema(
+  applied: readonly { number: number; name: string; sha256: string }[],
+  known: readonly Migration[],
+): void {
+  for (const row of applied) {
+    const ours = known[row.number - 1];
+    if (ours === undefined) {
+      throw new ExplainedError(
+        "schema-newer",
+        `The database has schema ${row.number} (${row.name}), and this release knows ${known.length}.`,
+        "Run the release that made this schema, or a newer one; migrations only go forward.",
+      );
+    }
+    if (ours.sha256 !== row.sha256) {
+      throw new ExplainedError(
+        "schema-changed",
+        `The database's schema ${row.number} was made by another text of ${ours.name} than this release has.`,
+        "Run the release that made this schema, or restore the migration's file.",
+      );
+    }
+  }
+}

@@ -1,0 +1,307 @@
+import type { SamplesHeader, SamplesItem } from "../../cloud-init/agent/samples.ts";
+import { ExplainedError } from "../../infra/problem.ts";
+import { type FoldMemory, foldLines, type LineRules, type ToldIdentity } from "../states/lines.ts";
+import { appendChanges } from "./changes.ts";
+import type { Database, InTransaction } from "./database.ts";
+import { applyLayerChanges } from "./layers.ts";
+
+/** Where a node's journal was left off: `null` where nothing of it was ever stored. */
+export interface JournalCursor {
+  readonly journal: string;
+  readonly n: number;
+}
+
+/** Returns the journal of the node's present machine that was read last and its last stored line. */
+export async function journalCursor(database: Database, nodeId: number): Promise<JournalCursor | null> {
+  const row = await database
+    .selectFrom("journal")
+    .innerJoin("incarnation", "incarnation.id", "journal.incarnation_id")
+    .innerJoin("node", "node.id", "incarnation.node_id")
+    .select(["journal.uuid", "journal.cursor"])
+    .where("incarnation.node_id", "=", nodeId)
+    .whereRef("incarnation.machine_id", "=", "node.machine_id")
+    .orderBy("journal.id", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row === undefined ? null : { journal: row.uuid, n: Number(row.cursor) };
+}
+
+/** One whole answer of `samples`, checked, of a machine of a node. */
+export interface JournalPart {
+  readonly nodeId: number;
+  readonly machineId: string;
+  readonly header: SamplesHeader;
+  readonly items: readonly SamplesItem[];
+}
+
+/** What storing a part did: how many lines were new, and where the journal stands now. */
+export interface StoredPart {
+  readonly stored: number;
+  readonly cursor: JournalCursor;
+  readonly memory: FoldMemory | null;
+}
+
+const rowsPerInsert = 2_000;
+
+/**
+ * Stores the lines of a part that are not stored yet, moves the journal's cursor, and brings states, ties and gaps to
+ * what they say: all in one transaction, so a crash leaves all of it or nothing. Lines are known by (journal, n): giving
+ * the same part again stores nothing.
+ * @throws ExplainedError when the journal belongs to another node, or the machine is none of this node's.
+ */
+export async function storeJournalPart(
+  database: Database,
+  part: JournalPart,
+  rules: LineRules,
+  now: Date,
+): Promise<StoredPart> {
+  return database.transaction().execute(async (transaction) => {
+    const node = await transaction
+      .selectFrom("node")
+      .innerJoin("node_latest", "node_latest.node_id", "node.id")
+      .select(["node.id", "node.key", "node.network", "node.gone_at", "node_latest.memory"])
+      .where("node.id", "=", part.nodeId)
+      .forUpdate()
+      .executeTakeFirstOrThrow();
+    const journal = await openJournal(transaction, part, node.key, now);
+    const fresh = part.items.filter(({ n }) => n > journal.cursor);
+    const { memory } = node;
+    if (fresh.length === 0) {
+      return { stored: 0, cursor: { journal: part.header.journal, n: journal.cursor }, memory };
+    }
+    await recordHoles(transaction, part, journal, fresh, now);
+    const lines = fresh.flatMap((item) => (item.kind === "line" ? [item] : []));
+    for (let index = 0; index < lines.length; index += rowsPerInsert) {
+      await transaction
+        .insertInto("sample")
+        .values(
+          lines.slice(index, index + rowsPerInsert).map(({ line, text }) => ({
+            journal_id: journal.id,
+            n: line.n,
+            node_id: node.id,
+            at: new Date(line.at),
+            boot: line.boot,
+            mono_ms: line.mono_ms,
+            kind: line.kind,
+            every_s: line.every_s,
+            line: text,
+          })),
+        )
+        .execute();
+    }
+    const cursor = fresh.at(-1)?.n ?? journal.cursor;
+    await transaction.updateTable("journal").set({ cursor }).where("id", "=", journal.id).execute();
+    const folded = foldLines(
+      memory,
+      lines.map(({ line }) => line),
+      rules,
+    );
+    const oldest = lines[0]?.line.at;
+    // A drained journal may come after a newer one of the same node: then it is history and nothing to go on from.
+    const current = memory === null || folded.memory === null || folded.memory.at >= memory.at;
+    await applyLayerChanges(transaction, node.id, folded.changes, oldest === undefined ? null : new Date(oldest));
+    for (const { from, to } of folded.missing) {
+      await addGap(transaction, node.id, "no-samples", from, to, "The node took no sample.");
+    }
+    if (node.network !== null && node.gone_at === null) {
+      for (const identity of folded.identities) {
+        await tie(transaction, node.id, journal.incarnationId, node.network, identity);
+      }
+    }
+    if (current && folded.memory !== null) {
+      const { latest } = folded;
+      await transaction
+        .updateTable("node_latest")
+        .set({
+          memory: JSON.stringify(folded.memory),
+          ...(latest === null
+            ? {}
+            : { last_sample_at: latest.at, restarts: latest.restarts, pss_bytes: latest.pssBytes }),
+        })
+        .where("node_id", "=", node.id)
+        .execute();
+    }
+    await appendChanges(transaction, now, [{ topic: "node", subject: node.key }]);
+    return {
+      stored: lines.length,
+      cursor: { journal: part.header.journal, n: cursor },
+      memory: current ? folded.memory : memory,
+    };
+  });
+}
+
+interface OpenJournal {
+  readonly id: number;
+  readonly incarnationId: number;
+  readonly cursor: number;
+}
+
+async function openJournal(
+  transaction: InTransaction,
+  part: JournalPart,
+  key: string,
+  now: Date,
+): Promise<OpenJournal> {
+  const { journal: uuid } = part.header;
+  const known = await transaction
+    .selectFrom("journal")
+    .innerJoin("incarnation", "incarnation.id", "journal.incarnation_id")
+    .select(["journal.id", "journal.cursor", "journal.incarnation_id", "incarnation.node_id"])
+    .where("journal.uuid", "=", uuid)
+    .executeTakeFirst();
+  if (known !== undefined) {
+    if (known.node_id === part.nodeId) {
+      return { id: known.id, incarnationId: known.incarnation_id, cursor: Number(known.cursor) };
+    }
+    throw new ExplainedError(
+      "journal-of-another-node",
+      `${key} answers with journal ${uuid}, which belongs to another node.`,
+      "A node's folder or disk was copied: rebuild one of the two nodes.",
+    );
+  }
+  const incarnation = await transaction
+    .selectFrom("incarnation")
+    .select("id")
+    .where("node_id", "=", part.nodeId)
+    .where("machine_id", "=", part.machineId)
+    .executeTakeFirst();
+  if (incarnation === undefined) {
+    throw new ExplainedError(
+      "unknown-machine",
+      `The journal ${uuid} is of machine ${part.machineId}, which was never a machine of ${key}.`,
+      "Look where the file comes from; it is left where it is.",
+    );
+  }
+  await noteReplacement(transaction, part, incarnation.id, now);
+  const made = await transaction
+    .insertInto("journal")
+    .values({ uuid, incarnation_id: incarnation.id, cursor: 0, first_seen_at: now })
+    .returning("id")
+    .executeTakeFirstOrThrow();
+  return { id: made.id, incarnationId: incarnation.id, cursor: 0 };
+}
+
+/** The same machine has begun another journal: what the old one held after its cursor was never read. */
+async function noteReplacement(
+  transaction: InTransaction,
+  part: JournalPart,
+  incarnationId: number,
+  now: Date,
+): Promise<void> {
+  const previous = await transaction
+    .selectFrom("journal")
+    .select(["id", "uuid", "cursor"])
+    .where("incarnation_id", "=", incarnationId)
+    .orderBy("id", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  if (previous === undefined) return;
+  const from = await lastLineAt(transaction, previous.id);
+  const first = part.items.find((item) => item.kind === "line");
+  const to = first?.kind === "line" ? new Date(first.line.at) : now;
+  await transaction
+    .insertInto("node_event")
+    .values({
+      node_id: part.nodeId,
+      at: to,
+      name: "journal replaced",
+      detail: JSON.stringify({ from: previous.uuid, cursor: Number(previous.cursor), to: part.header.journal }),
+    })
+    .execute();
+  if (from !== null && from < to) {
+    await addGap(transaction, part.nodeId, "journal-replaced", from, to, `Journal ${previous.uuid} was replaced.`);
+  }
+}
+
+async function lastLineAt(transaction: InTransaction, journalId: number): Promise<Date | null> {
+  const row = await transaction
+    .selectFrom("sample")
+    .select("at")
+    .where("journal_id", "=", journalId)
+    .orderBy("n", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row?.at ?? null;
+}
+
+/** Lines that were rotated away before they were read, lost in a crash of the node or damaged on its disk are gaps. */
+async function recordHoles(
+  transaction: InTransaction,
+  part: JournalPart,
+  journal: OpenJournal,
+  fresh: readonly SamplesItem[],
+  now: Date,
+): Promise<void> {
+  let last = journal.cursor;
+  let from = await lastLineAt(transaction, journal.id);
+  const timeAfter = (index: number): Date => {
+    const next = fresh.slice(index).find((item) => item.kind === "line");
+    return next?.kind === "line" ? new Date(next.line.at) : now;
+  };
+  for (const [index, item] of fresh.entries()) {
+    const to = timeAfter(index);
+    if (item.n > last + 1) {
+      const rotated = index === 0 && part.header.first > last + 1;
+      const which = `Lines ${last + 1} to ${item.n - 1} of journal ${part.header.journal}`;
+      await addGap(
+        transaction,
+        part.nodeId,
+        rotated ? "rotated" : "lost",
+        from ?? to,
+        to,
+        rotated ? `${which} were rotated away before they were read.` : `${which} were lost on the node.`,
+      );
+    }
+    if (item.kind === "damaged") {
+      const reason = `Line ${item.n} of journal ${part.header.journal} is damaged: ${item.fault}.`;
+      await addGap(transaction, part.nodeId, "damaged", from ?? to, to, reason);
+    } else {
+      from = new Date(item.line.at);
+    }
+    last = item.n;
+  }
+}
+
+async function addGap(
+  transaction: InTransaction,
+  nodeId: number,
+  kind: string,
+  from: Date,
+  to: Date,
+  reason: string,
+): Promise<void> {
+  await transaction.insertInto("gap").values({ node_id: nodeId, kind, from_at: from, to_at: to, reason }).execute();
+}
+
+/** Ties the node to its own id in the network from the instant its journal told it, until it tells another. */
+async function tie(
+  transaction: InTransaction,
+  nodeId: number,
+  incarnationId: number,
+  network: string,
+  told: ToldIdentity,
+): Promise<void> {
+  const open = await transaction
+    .selectFrom("network_node")
+    .selectAll()
+    .where("node_id", "=", nodeId)
+    .where("to_at", "is", null)
+    .executeTakeFirst();
+  if (open !== undefined) {
+    const same =
+      open.network === network && open.network_node_id === told.networkNodeId && open.incarnation_id === incarnationId;
+    if (same || told.at < open.from_at) return;
+    await transaction.updateTable("network_node").set({ to_at: told.at }).where("id", "=", open.id).execute();
+  }
+  await transaction
+    .insertInto("network_node")
+    .values({
+      node_id: nodeId,
+      incarnation_id: incarnationId,
+      network,
+      network_node_id: told.networkNodeId,
+      from_at: told.at,
+      evidence: JSON.stringify({ kind: "line", journal: told.journal, n: told.n }),
+    })
+    .execute();
+}

@@ -1,0 +1,146 @@
+import type { ColumnType, Generated, JSONColumnType } from "kysely";
+import type { Reach } from "../../infra/inventory.ts";
+import type { CounterKind, LayerName, ReadingOutcome, VerdictClass } from "../api/types.ts";
+import type { FoldMemory } from "../states/lines.ts";
+import type { RewardMemory } from "../states/reward.ts";
+
+/** `bigint` columns travel as text: they may pass 2^53. */
+type Identity = ColumnType<string, never, never>;
+type BigInteger = ColumnType<string, string | number | bigint, string | number | bigint>;
+type Json = JSONColumnType<Record<string, unknown>, string, string>;
+
+/** The tables, as kysely's types; `migrations/` is what makes them. */
+export interface Tables {
+  inventory_version: {
+    id: Identity;
+    stack: string;
+    sha256: string;
+    written_at: Date;
+    accepted_at: Date;
+    body: Json;
+  };
+  node: {
+    id: Generated<number>;
+    key: string;
+    node_group: string;
+    slot: number;
+    label: string | null;
+    provider: string;
+    region: string;
+    workload: string;
+    network: string | null;
+    power: "on" | "off";
+    machine_id: string;
+    reach: JSONColumnType<Reach, string, string>;
+    first_seen_at: Date;
+    gone_at: Date | null;
+  };
+  incarnation: {
+    id: Generated<number>;
+    node_id: number;
+    machine_id: string;
+    from_at: Date;
+    to_at: Date | null;
+  };
+  journal: {
+    id: Generated<number>;
+    uuid: string;
+    incarnation_id: number;
+    cursor: BigInteger;
+    first_seen_at: Date;
+  };
+  sample: {
+    journal_id: number;
+    n: BigInteger;
+    node_id: number;
+    at: Date;
+    boot: string;
+    mono_ms: number;
+    kind: "sample" | "event";
+    every_s: number;
+    line: Json;
+  };
+  node_latest: {
+    node_id: number;
+    last_sample_at: Date | null;
+    restarts: number | null;
+    pss_bytes: BigInteger | null;
+    memory: JSONColumnType<FoldMemory | null, string | null, string | null>;
+    reward: JSONColumnType<RewardMemory | null, string | null, string | null>;
+  };
+  layer_interval: {
+    id: Identity;
+    node_id: number;
+    layer: LayerName;
+    value: string;
+    class: VerdictClass | null;
+    reason: string;
+    from_at: Date;
+    to_at: Date | null;
+    as_of: Date;
+    evidence: Json;
+  };
+  network_node: {
+    id: Generated<number>;
+    node_id: number;
+    incarnation_id: number;
+    network: string;
+    network_node_id: string;
+    from_at: Date;
+    to_at: Date | null;
+    evidence: Json;
+  };
+  account: { network: string; account: string; label: string; practice: boolean };
+  reading: {
+    id: Identity;
+    network: string;
+    account: string;
+    source: string;
+    started_at: Date;
+    finished_at: Date;
+    http_status: number | null;
+    outcome: ReadingOutcome;
+    reason: string | null;
+    sha256: string;
+    redactor: number;
+    body: string;
+  };
+  fact: {
+    id: Identity;
+    reading_id: BigInteger;
+    network: string;
+    account: string;
+    network_node_id: string | null;
+    metric: string;
+    kind: CounterKind;
+    value: string | null;
+    text: string | null;
+    unit: string | null;
+    scale: number;
+    day: string | null;
+    derived: boolean;
+    parser: string;
+    as_of: Date;
+  };
+  gap: {
+    id: Identity;
+    node_id: number | null;
+    network: string | null;
+    account: string | null;
+    kind: string;
+    from_at: Date;
+    to_at: Date | null;
+    reason: string;
+  };
+  node_event: { id: Identity; node_id: number; at: Date; name: string; detail: Json };
+  run: {
+    id: Identity;
+    job: string;
+    due: Date;
+    claimed_at: Date;
+    lease_until: Date;
+    finished_at: Date | null;
+    outcome: string | null;
+  };
+  change: { id: Identity; at: Date; topic: string; subject: string };
+}

@@ -1,0 +1,349 @@
+import { sql } from "kysely";
+import type { LayerName } from "../api/types.ts";
+import { referralMetrics } from "../networks/adapter.ts";
+import type { Database } from "./database.ts";
+
+/** What the API and the page read. Lists are asked for one item more than a page holds, so that its end is known. */
+
+/** Which nodes are asked for. `layers` are the values that layers have now, verbatim. */
+export interface NodeFilter {
+  readonly key?: string;
+  readonly group?: string;
+  readonly layers?: Readonly<Partial<Record<LayerName, string>>>;
+  readonly after?: { readonly group: string; readonly slot: number };
+  readonly limit: number;
+}
+
+/** Returns nodes in the order of group and slot, with the newest of what is known of each. */
+export async function nodeRows(database: Database, filter: NodeFilter) {
+  let query = database
+    .selectFrom("node")
+    .innerJoin("node_latest", "node_latest.node_id", "node.id")
+    .leftJoinLateral(
+      (from) =>
+        from
+          .selectFrom("network_node")
+          .select(["network_node.network", "network_node.network_node_id"])
+          .whereRef("network_node.node_id", "=", "node.id")
+          .orderBy("network_node.id", "desc")
+          .limit(1)
+          .as("tie"),
+      (join) => join.onTrue(),
+    )
+    .leftJoinLateral(
+      (from) =>
+        from
+          .selectFrom("fact")
+          .select(["fact.value", "fact.scale", "fact.unit", "fact.as_of", "fact.reading_id"])
+          .whereRef("fact.network", "=", "tie.network")
+          .whereRef("fact.network_node_id", "=", "tie.network_node_id")
+          .where("fact.metric", "=", "points")
+          .orderBy("fact.id", "desc")
+          .limit(1)
+          .as("points"),
+      (join) => join.onTrue(),
+    )
+    .selectAll("node")
+    .select([
+      "node_latest.last_sample_at",
+      "node_latest.restarts",
+      "node_latest.pss_bytes",
+      "tie.network_node_id",
+      "points.value as points_value",
+      "points.scale as points_scale",
+      "points.unit as points_unit",
+      "points.as_of as points_as_of",
+      "points.reading_id as points_reading",
+    ])
+    .orderBy("node.node_group")
+    .orderBy("node.slot")
+    .limit(filter.limit);
+  if (filter.key !== undefined) query = query.where("node.key", "=", filter.key);
+  if (filter.group !== undefined) query = query.where("node.node_group", "=", filter.group);
+  const { after } = filter;
+  if (after !== undefined) {
+    query = query.where(({ eb, or, and }) =>
+      or([
+        eb("node.node_group", ">", after.group),
+        and([eb("node.node_group", "=", after.group), eb("node.slot", ">", after.slot)]),
+      ]),
+    );
+  }
+  for (const [layer, value] of Object.entries(filter.layers ?? {}) as [LayerName, string][]) {
+    query = query.where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom("layer_interval")
+          .select("layer_interval.id")
+          .whereRef("layer_interval.node_id", "=", "node.id")
+          .where("layer_interval.layer", "=", layer)
+          .where("layer_interval.to_at", "is", null)
+          .where("layer_interval.value", "=", value),
+      ),
+    );
+  }
+  return query.execute();
+}
+
+/** Returns the layers of these nodes as they are now. */
+export async function openLayers(database: Database, nodeIds: readonly number[]) {
+  if (nodeIds.length === 0) return [];
+  return database
+    .selectFrom("layer_interval")
+    .select(["node_id", "layer", "value", "class", "reason", "from_at", "as_of"])
+    .where("node_id", "in", nodeIds)
+    .where("to_at", "is", null)
+    .execute();
+}
+
+/** Returns the node's number, or undefined where there never was one of that key. */
+export async function nodeIdOf(database: Database, key: string): Promise<number | undefined> {
+  const row = await database.selectFrom("node").select("id").where("key", "=", key).executeTakeFirst();
+  return row?.id;
+}
+
+/** Which lines of a node are asked for; `[from, to)` bounds their instants. */
+export interface SampleFilter {
+  readonly nodeId: number;
+  readonly kind?: "sample" | "event";
+  readonly from?: Date;
+  readonly to?: Date;
+  readonly order: "asc" | "desc";
+  readonly after?: { readonly at: Date; readonly journal: number; readonly n: string };
+  readonly limit: number;
+}
+
+/** Returns lines of a node in the order of their instants. `line` is their text as the node wrote it. */
+export async function sampleRows(database: Database, filter: SampleFilter) {
+  const { after, order } = filter;
+  let query = database
+    .selectFrom("sample")
+    .innerJoin("journal", "journal.id", "sample.journal_id")
+    .select(["journal.uuid", "sample.journal_id", "sample.n", "sample.at", "sample.kind", "sample.every_s"])
+    .select(sql<string>`sample.line::text`.as("line"))
+    .where("sample.node_id", "=", filter.nodeId)
+    .orderBy("sample.at", order)
+    .orderBy("sample.journal_id", order)
+    .orderBy("sample.n", order)
+    .limit(filter.limit);
+  if (filter.kind !== undefined) query = query.where("sample.kind", "=", filter.kind);
+  if (filter.from !== undefined) query = query.where("sample.at", ">=", filter.from);
+  if (filter.to !== undefined) query = query.where("sample.at", "<", filter.to);
+  if (after !== undefined) {
+    const here = sql`(sample.at, sample.journal_id, sample.n)`;
+    const there = sql`(${after.at}::timestamptz, ${after.journal}::integer, ${after.n}::bigint)`;
+    query = query.where(order === "asc" ? sql<boolean>`${here} > ${there}` : sql<boolean>`${here} < ${there}`);
+  }
+  return query.execute();
+}
+
+/** Which stretches are asked for: those that reach into `[from, to)`. */
+export interface StateFilter {
+  readonly nodeId: number;
+  readonly layer?: LayerName;
+  readonly from?: Date;
+  readonly to?: Date;
+  readonly after?: { readonly from: Date; readonly id: string };
+  readonly limit: number;
+}
+
+/** Returns stretches of a node's layers, the latest beginning first. */
+export async function stateRows(database: Database, filter: StateFilter) {
+  const { after, from, to } = filter;
+  let query = database
+    .selectFrom("layer_interval")
+    .selectAll()
+    .where("node_id", "=", filter.nodeId)
+    .orderBy("from_at", "desc")
+    .orderBy("id", "desc")
+    .limit(filter.limit);
+  if (filter.layer !== undefined) query = query.where("layer", "=", filter.layer);
+  if (from !== undefined) query = query.where(({ eb, or }) => or([eb("to_at", "is", null), eb("to_at", ">", from)]));
+  if (to !== undefined) query = query.where("from_at", "<", to);
+  if (after !== undefined) {
+    query = query.where(sql<boolean>`(from_at, id) < (${after.from}::timestamptz, ${after.id}::bigint)`);
+  }
+  return query.execute();
+}
+
+/** Which facts are asked for. `about` tells facts of nodes from those of accounts. */
+export interface FactFilter {
+  readonly network?: string;
+  readonly account?: string;
+  readonly nodeId?: number;
+  readonly about?: "account" | "node";
+  readonly metric?: string;
+  readonly day?: string;
+  readonly from?: Date;
+  readonly to?: Date;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** Returns facts, the newest first, with the node that each belongs to. */
+export async function factRows(database: Database, filter: FactFilter) {
+  let query = database
+    .selectFrom("fact")
+    .leftJoinLateral(
+      (from) =>
+        from
+          .selectFrom("network_node")
+          .innerJoin("node", "node.id", "network_node.node_id")
+          .select("node.key")
+          .whereRef("network_node.network", "=", "fact.network")
+          .whereRef("network_node.network_node_id", "=", "fact.network_node_id")
+          .orderBy("network_node.id", "desc")
+          .limit(1)
+          .as("tied"),
+      (join) => join.onTrue(),
+    )
+    .selectAll("fact")
+    .select("tied.key as node_key")
+    .orderBy("fact.id", "desc")
+    .limit(filter.limit);
+  const { nodeId } = filter;
+  if (nodeId !== undefined) {
+    query = query.where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple("fact.network", "fact.network_node_id"),
+        "in",
+        selectFrom("network_node")
+          .select(["network_node.network", "network_node.network_node_id"])
+          .where("network_node.node_id", "=", nodeId)
+          .$asTuple("network", "network_node_id"),
+      ),
+    );
+  }
+  if (filter.network !== undefined) query = query.where("fact.network", "=", filter.network);
+  if (filter.account !== undefined) query = query.where("fact.account", "=", filter.account);
+  if (filter.about === "account") query = query.where("fact.network_node_id", "is", null);
+  if (filter.about === "node") query = query.where("fact.network_node_id", "is not", null);
+  if (filter.metric !== undefined) query = query.where("fact.metric", "=", filter.metric);
+  if (filter.day !== undefined) query = query.where("fact.day", "=", filter.day);
+  if (filter.from !== undefined) query = query.where("fact.as_of", ">=", filter.from);
+  if (filter.to !== undefined) query = query.where("fact.as_of", "<", filter.to);
+  if (filter.after !== undefined) query = query.where("fact.id", "<", filter.after);
+  return query.execute();
+}
+
+/** Returns the newest referral counts of each account that has any, both from one reading. */
+export async function referralRows(database: Database, after: readonly [string, string] | undefined, limit: number) {
+  let query = database
+    .selectFrom("account")
+    .innerJoinLateral(
+      (from) =>
+        from
+          .selectFrom("fact")
+          .select(["fact.value", "fact.as_of", "fact.reading_id"])
+          .whereRef("fact.network", "=", "account.network")
+          .whereRef("fact.account", "=", "account.account")
+          .where("fact.network_node_id", "is", null)
+          .where("fact.metric", "=", referralMetrics.invitee)
+          .orderBy("fact.id", "desc")
+          .limit(1)
+          .as("invitee"),
+      (join) => join.onTrue(),
+    )
+    .innerJoinLateral(
+      (from) =>
+        from
+          .selectFrom("fact")
+          .select("fact.value")
+          .whereRef("fact.reading_id", "=", "invitee.reading_id")
+          .where("fact.metric", "=", referralMetrics.pending)
+          .limit(1)
+          .as("pending"),
+      (join) => join.onTrue(),
+    )
+    .select([
+      "account.network",
+      "account.account",
+      "account.practice",
+      "invitee.value as invitee",
+      "pending.value as pending",
+      "invitee.as_of",
+      "invitee.reading_id",
+    ])
+    .orderBy("account.network")
+    .orderBy("account.account")
+    .limit(limit);
+  if (after !== undefined) {
+    query = query.where(sql<boolean>`(account.network, account.account) > (${after[0]}, ${after[1]})`);
+  }
+  return query.execute();
+}
+
+/** Returns gaps, the newest first: of a node, or of all nodes and accounts. */
+export async function gapRows(
+  database: Database,
+  filter: { readonly nodeId?: number; readonly after?: string; readonly limit: number },
+) {
+  let query = database
+    .selectFrom("gap")
+    .leftJoin("node", "node.id", "gap.node_id")
+    .selectAll("gap")
+    .select("node.key as node_key")
+    .orderBy("gap.id", "desc")
+    .limit(filter.limit);
+  if (filter.nodeId !== undefined) query = query.where("gap.node_id", "=", filter.nodeId);
+  if (filter.after !== undefined) query = query.where("gap.id", "<", filter.after);
+  return query.execute();
+}
+
+/** Returns the lives of a node's machines, the newest first, and the journals of each. */
+export async function incarnationRows(
+  database: Database,
+  filter: { readonly nodeId: number; readonly after?: number; readonly limit: number },
+) {
+  let query = database
+    .selectFrom("incarnation")
+    .selectAll()
+    .where("node_id", "=", filter.nodeId)
+    .orderBy("id", "desc")
+    .limit(filter.limit);
+  if (filter.after !== undefined) query = query.where("id", "<", filter.after);
+  const incarnations = await query.execute();
+  if (incarnations.length === 0) return [];
+  const journals = await database
+    .selectFrom("journal")
+    .selectAll()
+    .where(
+      "incarnation_id",
+      "in",
+      incarnations.map(({ id }) => id),
+    )
+    .orderBy("id")
+    .execute();
+  return incarnations.map((incarnation) => ({
+    ...incarnation,
+    journals: journals.filter((journal) => journal.incarnation_id === incarnation.id),
+  }));
+}
+
+/** Returns the newest workload name of a group, or undefined where there is no such group. */
+export async function workloadOf(database: Database, group: string): Promise<string | undefined> {
+  const row = await database
+    .selectFrom("node")
+    .select("workload")
+    .where("node_group", "=", group)
+    .orderBy(sql`gone_at is null`, "desc")
+    .orderBy("id", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row?.workload;
+}
+
+/** Returns a reading with its body, or undefined where there is none. */
+export async function readingRow(database: Database, id: string) {
+  return database.selectFrom("reading").selectAll().where("id", "=", id).executeTakeFirst();
+}
+
+/** Returns runs, the newest first. */
+export async function runRows(
+  database: Database,
+  filter: { readonly job?: string; readonly after?: string; readonly limit: number },
+) {
+  let query = database.selectFrom("run").selectAll().orderBy("id", "desc").limit(filter.limit);
+  if (filter.job !== undefined) query = query.where("job", "=", filter.job);
+  if (filter.after !== undefined) query = query.where("id", "<", filter.after);
+  return query.execute();
+}
