@@ -1,0 +1,15 @@
+/** A suite's full counts: environment variables that its tests read, and the files that it is. */
+interface FullCount {
+  readonly counts: Readonly<Record<string, string>>;
+  readonly files: readonly string[];
+}
+
+/** What `npm run test:full -- <suite>` runs. Every count is a parameter of the same test that the quick tier runs. */
+export const fullCounts: Readonly<Record<string, FullCount>> = {
+  /** SIGKILLs of the collector at random points. */
+  "collector-kills": { counts: { KILLS: "200" }, files: ["test/collector/collector.test.ts"] },
+  /** Cuts of a journal at random bytes. */
+  "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
+  /** Mutated answers of the practice network. */
+  payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
+};

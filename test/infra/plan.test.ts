@@ -1,0 +1,146 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "../../infra/config.ts";
+import { NodeRecord } from "../../infra/inventory.ts";
+import { type FleetPlan, planFleet, type Surroundings } from "../../infra/plan.ts";
+import { liveSlots } from "../../infra/slots.ts";
+import { known } from "./known.ts";
+
+const at = new Date("2026-11-20T00:00:00Z");
+const pulse = { provider: "local", size: "process", count: 3, workload: "pulse", network: "practice" };
+const shed = { ...pulse, provider: "shed", region: "yard", size: "shelf" };
+
+function plan(groups: Record<string, object>, more: object = {}, around: Surroundings = known): FleetPlan {
+  const fleet = JSON.stringify({ schema: 1, groups, ...more });
+  return planFleet(parseConfig({ "gradientlab:fleet": fleet }, around), around, at);
+}
+const keys = (planned: FleetPlan): string[] => planned.nodes.map(({ spec }) => spec.key);
+const without = (slots: readonly number[], others: readonly number[]): number[] => {
+  const out = new Set(others);
+  return slots.filter((slot) => !out.has(slot));
+};
+const refusals = (planned: FleetPlan): string[] => planned.refusals.map(({ message, fix }) => `${message} ${fix}`);
+
+describe("the slots of a group", () => {
+  it("are the count smallest that are not retired", () => {
+    expect(liveSlots(3, [])).toEqual([0, 1, 2]);
+    expect(liveSlots(3, [1, 7])).toEqual([0, 2, 3]);
+    expect(liveSlots(0, [1])).toEqual([]);
+  });
+
+  const count = fc.nat(1000);
+  const retired = fc.uniqueArray(fc.nat(1100), { maxLength: 50 });
+
+  it("change by exactly as many as the count does, and the smaller set lies in the larger", () => {
+    fc.assert(
+      fc.property(count, count, retired, (from, to, gone) => {
+        const few = liveSlots(Math.min(from, to), gone);
+        const many = liveSlots(Math.max(from, to), gone);
+        expect(new Set(many).size).toBe(Math.max(from, to));
+        expect(without(few, many)).toEqual([]);
+        expect(without(many, few)).toHaveLength(Math.abs(from - to));
+      }),
+    );
+  });
+
+  it("move by one, to a slot that was never used before, when a live one is retired", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1000 }), retired, fc.nat(), (n, gone, pick) => {
+        const before = liveSlots(n, gone);
+        const leaves = before[pick % before.length] ?? 0;
+        const after = liveSlots(n, [...gone, leaves]);
+        expect(without(before, after)).toEqual([leaves]);
+        expect(without(after, before)).toEqual([after.at(-1)]);
+        expect(after.at(-1)).toBeGreaterThan(before.at(-1) ?? -1);
+      }),
+    );
+  });
+});
+
+describe("a plan", () => {
+  it("has a node for each live slot, sorted by key, with all that the inventory says before a machine exists", () => {
+    const planned = plan({ home: { ...pulse, count: 11, retired: [0], stopped: [2], label: "Study" }, attic: shed });
+    expect(planned.refusals).toEqual([]);
+    expect(keys(planned)).toEqual(keys(planned).toSorted());
+    expect(keys(planned)).toHaveLength(14);
+    const node = planned.nodes.find(({ spec }) => spec.key === "home/2");
+    expect(node?.spec).toMatchObject({ arch: "x64", os: "host", cpus: 1, memoryMib: 400, power: "off" });
+    for (const { record } of planned.nodes) {
+      const reach = { kind: "process", directory: "/nodes" };
+      const whole = { ...record, machineId: "m", placement: "p", reach };
+      expect(NodeRecord.parse(whole)).toEqual(whole);
+    }
+    expect(node?.record).toMatchObject({ key: "home/2", slot: 2, label: "Study", power: "off", region: "here" });
+  });
+
+  it("keeps every node as it was when another group changes", () => {
+    const before = plan({ home: pulse, attic: shed });
+    const after = plan({ home: { ...pulse, count: 9, retired: [1] }, attic: shed });
+    const attic = (planned: FleetPlan): unknown => planned.nodes.filter(({ spec }) => spec.group === "attic");
+    expect(attic(after)).toEqual(attic(before));
+  });
+
+  it("needs a network's service as long as a node, powered off or not, earns from it", () => {
+    expect(plan({ home: { ...pulse, count: 1, stopped: [0] } }).services).toEqual(["practice"]);
+    expect(plan({ home: { ...pulse, count: 0 } }).services).toEqual([]);
+    expect(plan({ home: { ...pulse, network: null } }).services).toEqual([]);
+  });
+
+  it("has each site and each price line once, as its provider's facts say", () => {
+    const planned = plan({ a: shed, b: { ...shed, region: "garden" }, c: shed });
+    expect(planned.sites.map(({ region }) => region)).toEqual(["garden", "yard"]);
+    expect(planned.shared.map(({ microUsdPerMonth }) => microUsdPerMonth)).toEqual([30_000, 30_000]);
+    expect(planned.nodes.every(({ record }) => record.price[0]?.microUsdPerMonth === 300_000)).toBe(true);
+    expect(plan({ a: pulse }).shared).toEqual([]);
+  });
+
+  it("carries the phase of the config, without any clock reading", () => {
+    const phases = { grant: { end: "2027-05-01", then: "wind-down", budgetUsdPerMonth: "83.33" } };
+    const expected = { name: "grant", end: "2027-05-01T00:00:00.000Z", then: "wind-down" };
+    const planned = plan({ home: pulse }, { phase: "grant", phases });
+    expect(planned.phase).toEqual({ ...expected, budgetMicroUsdPerMonth: 83_330_000 });
+    const fleet = JSON.stringify({ schema: 1, groups: { home: pulse }, phase: "grant", phases });
+    const config = parseConfig({ "gradientlab:fleet": fleet }, known);
+    expect(planFleet(config, known, new Date("2030-01-01"))).toEqual(planned);
+  });
+
+  it("takes the architecture of a size that is this machine's from this machine", () => {
+    expect(plan({ home: pulse }, {}, { ...known, arch: "arm64" }).nodes[0]?.spec.arch).toBe("arm64");
+  });
+});
+
+describe("a plan that cannot be", () => {
+  const path = "gradientlab:fleet.groups.home";
+
+  it("is refused where a provider says so", () => {
+    expect(refusals(plan({ home: { ...pulse, size: { shape: "E2", cpus: 2, memoryGib: 1, diskGib: 10 } } }))).toEqual([
+      `${path}.size asks for the machine "E2", and nodes on this machine are processes. Write process.`,
+    ]);
+    expect(refusals(plan({ home: { ...shed, count: 21 } }))).toEqual([
+      "The groups in the shed have 21 nodes, and it holds 20. Lower a count.",
+    ]);
+  });
+
+  it("is refused where a slot is stopped that no one can power off", () => {
+    expect(refusals(plan({ home: { ...shed, stopped: [1, 2] } }))).toEqual([
+      `${path}.stopped is [1,2], and machines of shed cannot be powered off. Remove it, or retire the slots.`,
+    ]);
+  });
+
+  it("is refused where a network has no service of its own for nodes that are processes", () => {
+    const around = { ...known, services: new Set<string>(["other"]) };
+    expect(refusals(plan({ home: pulse }, {}, around))).toEqual([
+      `${path}.network is "practice", and a node that runs as processes earns from a network with a service of its own only. Choose one of: other, or write null for none.`,
+    ]);
+  });
+
+  it("is refused where a provider's machines do not boot by processes", () => {
+    const local = known.providers.get("local");
+    if (local === undefined) throw new Error("no provider local");
+    const traits = { ...local.traits, boot: ["user-data", "ssh"] as const };
+    const around = { ...known, providers: new Map([["local", { ...local, traits }]]) };
+    expect(refusals(plan({ home: pulse }, {}, around))).toEqual([
+      `${path}.provider is "local", whose machines boot by user-data or ssh, and the workload pulse is described for processes only. Choose a provider that runs nodes as processes.`,
+    ]);
+  });
+});
