@@ -4,8 +4,9 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["./test/harness/leftovers.ts"],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Far above what anything takes: a slow machine is no failure.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     maxWorkers: 2,
     reporters: ["default", "./test/harness/reporter.ts"],
   },

@@ -1,26 +1,42 @@
 #!/usr/bin/env node
 // What `npx pulumi` runs in this checkout: the tool that npm's own pulumi finds, once the checkout's environment is
 // loaded. Without it the tool would work with the user's own state and login, and that is not what was meant.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const require = createRequire(join(checkout, "infra", "package.json"));
 const home = process.env.GRADIENTLAB_HOME ?? join(checkout, ".gradientlab");
 const { version } = require("pulumi/package.json");
 const binary = join(home, "pulumi-home", "versions", version, "bin", "pulumi");
+const args = process.argv.slice(2);
 const loaded =
   process.env.PULUMI_HOME === join(home, "pulumi-home") &&
   Boolean(process.env.PULUMI_BACKEND_URL) &&
   Boolean(process.env.PULUMI_CONFIG_PASSPHRASE_FILE);
 
-/** @param {string} sentence */
-function refuse(sentence) {
+/** The tool's words that run the program, which it is given compiled. */
+const running = ["up", "update", "preview", "pre", "refresh", "destroy", "watch"];
+
+/**
+ * Compiles the program where its sources changed since. By the checkout's own Node.js, because that of the machine may be
+ * too old to read them.
+ */
+function compile() {
+  if (!args.some((word) => running.includes(word))) return;
+  const node = join(checkout, "node_modules", ".bin", "node");
+  const script = `import { build } from ${JSON.stringify(pathToFileURL(join(checkout, "infra", "build.ts")).href)}; await build();`;
+  const { status, error } = spawnSync(node, ["--input-type=module", "--eval", script], { stdio: "inherit" });
+  if (status !== 0) refuse(`The program could not be compiled${error ? `: ${error.message}` : ", as said above"}.`, 1);
+}
+
+/** @param {string} sentence @param {number} [code] */
+function refuse(sentence, code = 2) {
   process.stderr.write(`${sentence}\n`);
-  process.exit(2);
+  process.exit(code);
 }
 
 const envFile = relative(process.cwd(), join(home, "env"));
@@ -34,10 +50,11 @@ else if (!loaded)
     `The settings of this checkout's engine are not loaded in this shell: run \`. ${load}\` first, or use npm run pulumi -- <args>.`,
   );
 else {
+  compile();
   // A terminal's Ctrl-C reaches the tool by itself, and a second one would end it before its state is whole. Elsewhere it
   // gets a process group of its own, so that a signal comes to it through us alone, whoever else of our group got it.
   const terminal = process.stdin.isTTY;
-  const child = spawn(binary, process.argv.slice(2), {
+  const child = spawn(binary, args, {
     stdio: "inherit",
     detached: !terminal,
     env: {

@@ -134,6 +134,30 @@ describe("bad input", () => {
     });
   });
 
+  describe("in the program's sources", () => {
+    it("a bare preview compiles what was edited, and one that does not compile is named and runs nothing", async () => {
+      const file = join(checkout.folder, "infra", "index.ts");
+      const source = readFileSync(file, "utf8");
+      try {
+        writeFileSync(file, `${source}\nconst = 1;\n`);
+        const broken = await pulumi("preview --non-interactive");
+        expect(broken.output).toContain("infra/index.ts");
+        expect(broken.output).toContain("The program could not be compiled, as said above.");
+        expect(broken.output).not.toContain("Previewing");
+        expect(broken.code).toBe(1);
+
+        const saying = 'throw new pulumi.RunError("This is the edited program.");';
+        writeFileSync(file, source.replace("  try {\n", `  ${saying}\n  try {\n`));
+        const edited = await pulumi("preview --non-interactive");
+        expect(edited.output).toContain("This is the edited program.");
+      } finally {
+        writeFileSync(file, source);
+      }
+      const { code, output } = await pulumi("preview --non-interactive");
+      expect(code, output).toBe(0);
+    });
+  });
+
   describe("on the command line", () => {
     it("a port that is no number, or none, is named with its option", async () => {
       for (const port of ["http", "65536", "80.5"])

@@ -87,7 +87,10 @@ async function supervise(directory: string): Promise<number> {
   });
 
   const save = (): void => {
-    if (phase === "starting" && units.every(({ state }) => state === "up")) phase = "up";
+    if (phase === "starting" && units.every(({ state }) => state === "up")) {
+      phase = "up";
+      void agent?.sample();
+    }
     unlessDiskFull(() =>
       writeJson(paths.units, {
         schema: 1,
