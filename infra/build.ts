@@ -21,7 +21,7 @@ exec "$node" "$here/plugin.cjs" "$@"
  * not compile; what was compiled before stays in place then.
  */
 export async function build(): Promise<boolean> {
-  return buildWhenStale(target, ["infra/**/*.ts", "cloud-init/**/*.ts"], compile);
+  return buildWhenStale(target, ["infra/**/*.ts", "infra/providers/*/*.json", "cloud-init/**/*.ts"], compile);
 }
 
 async function compile(out: string): Promise<void> {

@@ -46,14 +46,33 @@ export interface PhaseConfig {
   readonly grantMicroUsd: number | null;
 }
 
+/** One account of a provider: a tenancy, a billing account, a subscription. */
+export interface AccountConfig {
+  readonly id: string;
+  /** The day (UTC) it was opened, from which a free period of months runs; null where it is not said. */
+  readonly opened: string | null;
+  /** Free allowances and limits by quantity, in place of the ledger's. */
+  readonly free: Readonly<Record<string, number>>;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A machine of the collector's own. */
+export interface CollectorHost {
+  readonly provider: string;
+  readonly region: string;
+  readonly size: string;
+}
+
 /** The stack config, checked and complete. Groups are sorted by name. */
 export interface FleetConfig {
   readonly groups: readonly GroupConfig[];
   readonly phase: string | null;
   readonly phases: Readonly<Record<string, PhaseConfig>>;
-  readonly accounts: Readonly<Record<string, string>>;
+  /** By provider; one that is not named has an account without an id. */
+  readonly accounts: Readonly<Record<string, AccountConfig>>;
   readonly access: Fleet["access"] | null;
-  readonly collector: "here" | "external";
+  readonly collector: "here" | "external" | CollectorHost;
   readonly placements: Readonly<Record<string, { readonly domain: string; readonly shape: string }>>;
   readonly acknowledge: Readonly<Record<string, true | string>>;
 }
@@ -292,8 +311,8 @@ function fleetProblems(fleet: unknown, known: Known): Problem[] {
     }
   problems.push(...phaseProblems(phase, phases));
   if (isFields(accounts))
-    for (const provider of Object.keys(accounts))
-      problems.push(...providerProblems(provider, `${keys.fleet}.accounts.${provider}`, known));
+    for (const [provider, account] of Object.entries(accounts))
+      problems.push(...accountProblems(provider, account, `${keys.fleet}.accounts.${provider}`, known));
   if (isFields(collector)) problems.push(...collectorProblems(collector, known));
   if (isFields(placements))
     for (const key of Object.keys(placements))
@@ -315,25 +334,16 @@ function groupProblems(group: Fields, path: string, known: Known): Problem[] {
     const facts = known.providers.get(provider);
     if (facts !== undefined) {
       if (region === undefined || isName(region)) problems.push(...regionProblems(region, `${path}.region`, facts));
-      if (isName(size) && !Object.hasOwn(facts.ledger.sizes, size))
+      if (isName(size)) problems.push(...sizeProblems(size, `${path}.size`, facts));
+      if (isFields(size) && isName(size.shape) && !Object.hasOwn(facts.ledger.shapes, size.shape))
         problems.push({
-          path: `${path}.size`,
-          value: quoted(size),
-          message: `${path}.size is ${quoted(size)}, which is not a size of ${provider}.`,
-          fix: chooseOf("size", size, Object.keys(facts.ledger.sizes)),
+          path: `${path}.size.shape`,
+          value: quoted(size.shape),
+          message: `${path}.size.shape is ${quoted(size.shape)}, which is not a machine type of ${provider}.`,
+          fix: chooseOf("machine type", size.shape, Object.keys(facts.ledger.shapes)),
         });
-      if (options === undefined || isFields(options)) {
-        const given = options ?? {};
-        const checked = facts.options.safeParse(given);
-        if (!checked.success)
-          problems.push(
-            ...problemsOf(checked.error, given, `${path}.options`, (at, issue) =>
-              issue.code === "unrecognized_keys"
-                ? chooseOf("option", at.split(".").at(-1) ?? "", fieldsAt(facts.options, issue.path))
-                : undefined,
-            ),
-          );
-      }
+      if (options === undefined || isFields(options))
+        problems.push(...optionProblems(options ?? {}, `${path}.options`, facts.options));
     }
   }
   if (isName(workload)) {
@@ -368,6 +378,42 @@ function groupProblems(group: Fields, path: string, known: Known): Problem[] {
   return problems;
 }
 
+function accountProblems(provider: string, account: unknown, path: string, known: Known): Problem[] {
+  const problems = providerProblems(provider, path, known);
+  const facts = known.providers.get(provider);
+  if (Array.isArray(account))
+    problems.push({
+      path,
+      value: quoted(account),
+      message: `${path} is ${quoted(account)}, and a stack has one account for each provider.`,
+      fix: "Name one account; a free tier is not multiplied by several.",
+    });
+  if (facts === undefined || !isFields(account)) return problems;
+  const { options, free, limits } = account;
+  if (isFields(options)) problems.push(...optionProblems(options, `${path}.options`, facts.accountOptions));
+  const quantities = Object.keys(facts.ledger.quantities);
+  for (const [field, given] of Object.entries({ free, limits }))
+    for (const [quantity, value] of Object.entries(isFields(given) ? given : {}))
+      if (!quantities.includes(quantity))
+        problems.push({
+          path: `${path}.${field}.${quantity}`,
+          value: quoted(value),
+          message: `${path}.${field}.${quantity} is not a quantity of ${provider}.`,
+          fix: chooseOf("quantity", quantity, quantities),
+        });
+  return problems;
+}
+
+function optionProblems(given: Fields, path: string, schema: z.ZodType): Problem[] {
+  const checked = schema.safeParse(given);
+  if (checked.success) return [];
+  return problemsOf(checked.error, given, path, (at, issue) =>
+    issue.code === "unrecognized_keys"
+      ? chooseOf("option", at.split(".").at(-1) ?? "", fieldsAt(schema, issue.path))
+      : undefined,
+  );
+}
+
 function slotProblems(group: Fields, path: string): Problem[] {
   const problems: Problem[] = [];
   const retired = slotsOf(group.retired);
@@ -396,6 +442,18 @@ function providerProblems(name: string, path: string, known: Known): Problem[] {
       value: quoted(name),
       message: `${path} is ${quoted(name)}, which is not a known provider.`,
       fix: chooseOf("provider", name, known.providers.keys()),
+    },
+  ];
+}
+
+function sizeProblems(size: string, path: string, { name, ledger }: ProviderFacts): Problem[] {
+  if (Object.hasOwn(ledger.sizes, size)) return [];
+  return [
+    {
+      path,
+      value: quoted(size),
+      message: `${path} is ${quoted(size)}, which is not a size of ${name}.`,
+      fix: chooseOf("size", size, Object.keys(ledger.sizes)),
     },
   ];
 }
@@ -516,17 +574,22 @@ function collectorProblems(collector: Fields, known: Known): Problem[] {
       },
     ];
   if (!isFields(host) || !isName(host.provider)) return [];
-  const found = providerProblems(host.provider, `${path}.host.provider`, known);
-  const facts = known.providers.get(host.provider);
-  if (facts === undefined || facts.traits.boot.some((boot) => boot !== "process")) return found;
-  return [
-    {
-      path: `${path}.host`,
-      value: quoted(host),
-      message: `${path}.host asks for a machine, and the provider ${host.provider} has none.`,
-      fix: `Remove ${path} to run the collector here, or write {external: true} where it runs elsewhere.`,
-    },
-  ];
+  const { provider, region, size } = host;
+  const problems = providerProblems(provider, `${path}.host.provider`, known);
+  const facts = known.providers.get(provider);
+  if (facts === undefined) return problems;
+  if (facts.traits.boot.every((boot) => boot === "process"))
+    return [
+      {
+        path: `${path}.host`,
+        value: quoted(host),
+        message: `${path}.host asks for a machine, and the provider ${provider} has none.`,
+        fix: `Remove ${path} to run the collector here, or write {external: true} where it runs elsewhere.`,
+      },
+    ];
+  if (isName(region)) problems.push(...regionProblems(region, `${path}.host.region`, facts));
+  if (isName(size)) problems.push(...sizeProblems(size, `${path}.host.size`, facts));
+  return problems;
 }
 
 function complete(fleet: Fleet, known: Known): FleetConfig {
@@ -564,11 +627,27 @@ function complete(fleet: Fleet, known: Known): FleetConfig {
     groups,
     phase: fleet.phase ?? null,
     phases: Object.fromEntries(phases),
-    accounts: fleet.accounts ?? {},
+    accounts: Object.fromEntries(
+      Object.entries(fleet.accounts ?? {}).map(([name, account]) => [
+        name,
+        accountOf(account, known.providers.get(name)),
+      ]),
+    ),
     access: fleet.access ?? null,
-    collector: fleet.collector?.external === true ? "external" : "here",
+    collector: fleet.collector?.external === true ? "external" : (fleet.collector?.host ?? "here"),
     placements: fleet.placements ?? {},
     acknowledge: fleet.acknowledge ?? {},
+  };
+}
+
+function accountOf(account: NonNullable<Fleet["accounts"]>[string], facts: ProviderFacts | undefined): AccountConfig {
+  const given = typeof account === "object" ? account : { id: account };
+  return {
+    id: given.id,
+    opened: given.opened ?? null,
+    free: given.free ?? {},
+    limits: given.limits ?? {},
+    options: facts?.accountOptions.parse(given.options ?? {}) ?? {},
   };
 }
 

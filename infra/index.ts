@@ -29,7 +29,7 @@ export default async function program(): Promise<{ readonly inventory: ReturnTyp
     } as const;
     const secret: string[] = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? "[]");
     const config = parseConfig(pulumi.runtime.allConfig(), around, secret);
-    const plan = planFleet(config, around, new Date());
+    const plan = planFleet(config, around);
     if (plan.refusals.length > 0) throw new BadInput("The plan", plan.refusals);
     return { inventory: withoutStacks(() => declareFleet(plan, pulumi.getStack(), providers)) };
   } catch (error) {

@@ -1,5 +1,7 @@
-import type { FleetConfig, GroupConfig, Known } from "./config.ts";
+import type { CollectorHost, CustomSize, FleetConfig, GroupConfig, Known } from "./config.ts";
 import type { InventoryPhase, NodeRecord, PriceLine } from "./inventory.ts";
+import { placementOf } from "./placement.ts";
+import { listPrices } from "./price.ts";
 import { type Problem, quoted } from "./problem.ts";
 import type { Boot, NodeSpec, ProviderFacts, SiteSpec } from "./providers/provider.ts";
 import { liveSlots } from "./slots.ts";
@@ -28,11 +30,20 @@ export interface PlannedGroup {
   readonly nodes: readonly PlannedNode[];
 }
 
+/** The collector's own machine, with all that a provider is told of a node's. Its key is no node's. */
+export interface PlannedHost {
+  readonly provider: string;
+  readonly spec: NodeSpec;
+  readonly price: readonly PriceLine[];
+}
+
 /** What the fleet is to be: everything the declarations need, and nothing that depends on what is deployed. */
 export interface FleetPlan {
   readonly groups: readonly PlannedGroup[];
   /** All nodes, sorted by key. */
   readonly nodes: readonly PlannedNode[];
+  /** The collector's own machine; null where it runs here or elsewhere. */
+  readonly collector: PlannedHost | null;
   readonly sites: readonly SiteSpec[];
   /** Networks whose service has to run for the nodes, sorted. */
   readonly services: readonly string[];
@@ -43,30 +54,32 @@ export interface FleetPlan {
   readonly refusals: readonly Problem[];
 }
 
-/** Returns the plan of a checked config. `at` is the instant (UTC) whose limits and prices hold. */
-export function planFleet(config: FleetConfig, around: Surroundings, at: Date): FleetPlan {
+/** Returns the plan of a checked config. It depends on nothing else: not on the clock, nor on what is deployed. */
+export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan {
   const refusals: Problem[] = [];
-  const groups: PlannedGroup[] = [];
+  const groups = config.groups.map((group) =>
+    planGroup(group, config, found(around.providers, group.provider), around, refusals),
+  );
+  const collector = typeof config.collector === "string" ? null : planHost(config.collector, config, around);
   const sites: SiteSpec[] = [];
   const shared: PriceLine[] = [];
-  const month = at.toISOString().slice(0, 7);
-
-  for (const [provider, configs] of byProvider(config.groups)) {
+  for (const provider of providersOf(config)) {
     const facts = found(around.providers, provider);
-    const planned = configs.map((group) => planGroup(group, facts, around, month, refusals));
-    groups.push(...planned);
-    const specs = planned.flatMap((group) => group.nodes.map((node) => node.spec));
-    refusals.push(...facts.limits(specs, config.accounts[provider] ?? "", facts.ledger, at));
-    for (const site of facts.sites(specs)) {
+    const specs = groups.flatMap((group) => (group.provider === provider ? group.nodes.map((node) => node.spec) : []));
+    if (collector?.provider === provider) specs.push(collector.spec);
+    const { id = "", options = {} } = config.accounts[provider] ?? {};
+    for (const { region } of facts.sites(specs)) {
+      const site = { provider, account: id, region, options };
       sites.push(site);
-      shared.push(...facts.price(site, month, facts.ledger));
+      shared.push(...listPrices(facts.usage(site), region, facts.ledger));
     }
   }
 
   const needed = new Set(groups.filter((group) => group.nodes.length > 0).map((group) => group.network));
   return {
-    groups: groups.toSorted((a, b) => order(a.name, b.name)),
+    groups,
     nodes: groups.flatMap((group) => group.nodes).toSorted((a, b) => order(a.spec.key, b.spec.key)),
+    collector,
     sites,
     services: [...around.services].filter((name) => needed.has(name)).toSorted(),
     shared,
@@ -77,9 +90,9 @@ export function planFleet(config: FleetConfig, around: Surroundings, at: Date): 
 
 function planGroup(
   group: GroupConfig,
+  config: FleetConfig,
   facts: ProviderFacts,
   around: Surroundings,
-  month: string,
   refusals: Problem[],
 ): PlannedGroup {
   const { name, provider, region, size, workload, network, revision, options } = group;
@@ -88,20 +101,10 @@ function planGroup(
     refusals.push({ path: `${path}.${field}`, value: quoted(value), message: `${path}.${field} ${message}`, fix });
   };
   const descriptor = found(around.workloads, workload);
-  const machine =
-    typeof size === "string"
-      ? found(new Map(Object.entries(facts.ledger.sizes)), size)
-      : { cpus: size.cpus, memoryMib: Math.round(size.memoryGib * 1024), diskGib: size.diskGib, arch: "host" as const };
-  const sizeName = typeof size === "string" ? size : size.shape;
+  const machine = machineOf(size, facts);
+  const byProcess = facts.traits.boot.includes("process");
 
-  if (!facts.traits.boot.includes("process"))
-    refuse(
-      "provider",
-      provider,
-      `is ${quoted(provider)}, whose machines boot by ${facts.traits.boot.join(" or ")}, and the workload ${workload} is described for processes only.`,
-      "Choose a provider that runs nodes as processes.",
-    );
-  if (network !== null && !around.services.has(network))
+  if (byProcess && network !== null && !around.services.has(network))
     refuse(
       "network",
       network,
@@ -117,17 +120,24 @@ function planGroup(
     );
 
   const stopped = new Set(group.stopped);
-  const arch = machine.arch === "host" ? around.arch : machine.arch;
   const [os = "host"] = facts.traits.os;
+  const domains = facts.domains(region);
+  const prices = new Map<string, readonly PriceLine[]>();
   const nodes = liveSlots(group.count, group.retired).map((slot): PlannedNode => {
     const power = stopped.has(slot) ? "off" : "on";
+    const key = `${name}/${slot}`;
+    const placement = config.placements[key] ?? placementOf(name, slot, domains, machine.shapes);
+    const [first = ""] = machine.shapes;
+    const shape = placement?.shape ?? first;
     const spec: NodeSpec = {
-      key: `${name}/${slot}`,
+      key,
       group: name,
       slot,
       region,
-      arch,
-      size: sizeName,
+      arch: archOf(shape, facts, around),
+      size: machine.name,
+      shape,
+      placement,
       cpus: machine.cpus,
       memoryMib: machine.memoryMib,
       diskGib: machine.diskGib,
@@ -139,21 +149,24 @@ function planGroup(
       revision,
       options,
     };
+    // All of a group with one shape and power have one price.
+    const price = prices.get(`${shape} ${power}`) ?? listPrices(facts.usage(spec), region, facts.ledger);
+    prices.set(`${shape} ${power}`, price);
     return {
       spec,
       record: {
-        key: spec.key,
+        key,
         group: name,
         slot,
         ...(group.label === null ? {} : { label: group.label }),
         provider,
         region,
-        arch,
-        size: sizeName,
+        arch: spec.arch,
+        size: machine.name,
         workload,
         network,
         power,
-        price: [...facts.price(spec, month, facts.ledger)],
+        price: [...price],
         revision,
       },
     };
@@ -181,9 +194,61 @@ function phaseOf({ phase, phases }: FleetConfig): InventoryPhase | null {
   return { name: phase, end, then, budgetMicroUsdPerMonth };
 }
 
-function byProvider(groups: readonly GroupConfig[]): [string, GroupConfig[]][] {
-  const names = [...new Set(groups.map((group) => group.provider))].toSorted(order);
-  return names.map((name) => [name, groups.filter((group) => group.provider === name)]);
+/** Returns the collector's machine as a node that belongs to no group. */
+function planHost({ provider, region, size }: CollectorHost, config: FleetConfig, around: Surroundings): PlannedHost {
+  const facts = found(around.providers, provider);
+  const machine = machineOf(size, facts);
+  const key = "collector";
+  const placement = config.placements[key] ?? placementOf(key, 0, facts.domains(region), machine.shapes);
+  const [first = ""] = machine.shapes;
+  const [os = "host"] = facts.traits.os;
+  const shape = placement?.shape ?? first;
+  const spec: NodeSpec = {
+    key,
+    group: key,
+    slot: 0,
+    region,
+    arch: archOf(shape, facts, around),
+    size: machine.name,
+    shape,
+    placement,
+    cpus: machine.cpus,
+    memoryMib: machine.memoryMib,
+    diskGib: machine.diskGib,
+    os,
+    ports: [],
+    power: "on",
+    workload: key,
+    network: null,
+    revision: { machine: 1, software: 1 },
+    options: facts.options.parse({}),
+  };
+  return { provider, spec, price: listPrices(facts.usage(spec), region, facts.ledger) };
+}
+
+interface Machine {
+  readonly name: string;
+  readonly shapes: readonly string[];
+  readonly cpus: number;
+  readonly memoryMib: number;
+  readonly diskGib: number;
+}
+
+function machineOf(size: string | CustomSize, { ledger }: ProviderFacts): Machine {
+  if (typeof size === "string") return { name: size, ...found(new Map(Object.entries(ledger.sizes)), size) };
+  const { shape, cpus, memoryGib, diskGib } = size;
+  return { name: shape, shapes: [shape], cpus, memoryMib: Math.round(memoryGib * 1024), diskGib };
+}
+
+function archOf(shape: string, { ledger }: ProviderFacts, around: Surroundings): NodeSpec["arch"] {
+  const arch = ledger.shapes[shape]?.arch ?? "host";
+  return arch === "host" ? around.arch : arch;
+}
+
+/** Returns the providers of the groups and of the collector's machine, sorted. */
+function providersOf({ groups, collector }: FleetConfig): string[] {
+  const names = groups.map((group) => group.provider);
+  return [...new Set(typeof collector === "string" ? names : [...names, collector.provider])].toSorted(order);
 }
 
 function order(a: string, b: string): number {

@@ -124,6 +124,32 @@ const Collector = strictly(
   "{host: {provider, region, size}} or {external: true}",
 ).meta({ oneOf: [{ required: ["host"] }, { required: ["external"] }] });
 
+const accountId = "the account's id, or {id, opened, free, limits, options}";
+const Account = z
+  .union(
+    [
+      z.string().min(1),
+      z.strictObject({
+        id: text("the account's id"),
+        opened: z.iso
+          .date("Write the date on which the account was opened, such as 2026-11-01, in quotes")
+          .optional()
+          .meta({ description: "The day a free period of the first months began." }),
+        free: z
+          .record(z.string(), wholeNumber(0, 1_000_000_000), "Write allowances as fields: a quantity and a number")
+          .optional()
+          .meta({ description: "Free allowances that differ from the ledger's, by quantity." }),
+        limits: z
+          .record(z.string(), wholeNumber(0, 1_000_000_000), "Write limits as fields: a quantity and a number")
+          .optional()
+          .meta({ description: "Limits of this account, by quantity." }),
+        options: z.record(z.string(), z.unknown(), "Write the account's options as fields").optional(),
+      }),
+    ],
+    `Write ${accountId}`,
+  )
+  .meta({ description: "One tenancy, billing account or subscription." });
+
 /** The structured value `gradientlab:fleet`. */
 export const Fleet = strictly(
   {
@@ -133,9 +159,7 @@ export const Fleet = strictly(
       .meta({ propertyNames: { pattern: groupNamePattern.source } }),
     phase: text("a phase's name").optional(),
     phases: z.record(text("a phase's name"), Phase, "Write the phases as fields").optional(),
-    accounts: z
-      .record(z.string(), text("the account's id"), "Write the accounts as fields: a provider and its account's id")
-      .optional(),
+    accounts: z.record(z.string(), Account, "Write the accounts as fields: a provider and its account's id").optional(),
     access: Access.optional(),
     collector: Collector.optional(),
     placements: z

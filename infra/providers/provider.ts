@@ -1,8 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import type { Probe, WorkloadDescriptor } from "../../cloud-init/workloads/descriptor.ts";
-import type { PriceLine, Reach } from "../inventory.ts";
-import type { Problem } from "../problem.ts";
+import type { Reach } from "../inventory.ts";
+import type { Ledger } from "../ledger.ts";
 
 /**
  * The seam between the fleet and a provider. A provider is a folder with two files of fixed roles: `facts.ts` (pure
@@ -21,6 +21,13 @@ export interface NodeSpec {
   readonly region: string;
   readonly arch: "x64" | "arm64";
   readonly size: string;
+  /** The machine type that stands for the size, by the provider's own name. */
+  readonly shape: string;
+  /**
+   * Where among the region's failure domains the machine goes, and as which machine type: as the config's `placements`
+   * say, else as the plan spreads them. Null where the provider has no domains.
+   */
+  readonly placement: Placement | null;
   readonly cpus: number;
   readonly memoryMib: number;
   readonly diskGib: number;
@@ -33,11 +40,38 @@ export interface NodeSpec {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
+/** A failure domain, named as the provider does without any account's prefix, and a machine type. */
+export interface Placement {
+  readonly domain: string;
+  readonly shape: string;
+}
+
 /** What nodes of one account and region share. */
 export interface SiteSpec {
   readonly provider: string;
   readonly account: string;
   readonly region: string;
+  /** What the config says of the account, as the provider's `accountOptions` read it. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * An amount of a quantity of the provider's ledger that is used as long as the thing exists, in the quantity's unit.
+ * What is `off` counts towards limits and is not billed.
+ */
+export interface Usage {
+  readonly quantity: string;
+  readonly amount: number;
+  readonly off?: true;
+}
+
+/** What an operator has read and acknowledges in the config before anything of it is made. */
+export interface Terms {
+  /** The name under `acknowledge` in the config. */
+  readonly name: string;
+  /** A sentence that says what the terms are about. */
+  readonly says: string;
+  readonly read: string;
 }
 
 /** How a node's machine comes to life. The first two are rendered from one document. */
@@ -55,24 +89,13 @@ export interface ProcessBoot {
   readonly heartbeatStaleSeconds?: number;
 }
 
-/** A size of machine a provider offers, by the name used in config. */
-export interface MachineSize {
-  readonly cpus: number;
-  readonly memoryMib: number;
-  readonly diskGib: number;
-  readonly arch: "x64" | "arm64" | "host";
-}
-
-/** Dated limits and prices of a provider: issue-neutral data, empty where a provider costs nothing. */
-export interface Ledger {
-  readonly sizes: Readonly<Record<string, MachineSize>>;
-}
-
 export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
   readonly name: string;
   /** True for the one provider that the short form of the config uses. */
   readonly default?: true;
   readonly options: z.ZodType<Options>;
+  /** What the config may say of the provider's account, beside what it says of any. */
+  readonly accountOptions: z.ZodType<Readonly<Record<string, unknown>>>;
   readonly regions: readonly string[] | "any";
   readonly defaultRegion: string | null;
   readonly traits: {
@@ -80,17 +103,21 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
     readonly bootLimitBytes: number | null;
     readonly inboundPorts: boolean;
     readonly power: boolean;
+    /** Whether each node is a device with an address of its own, or all share this machine. */
+    readonly device: "own" | "shared";
     readonly spareCapacity: boolean;
     readonly billing: { readonly unitSeconds: number };
     readonly os: readonly OsName[];
   };
   readonly ledger: Ledger;
-  /** Returns what these nodes would exceed, given the account and the instant `at` (UTC). */
-  limits(nodes: readonly NodeSpec[], account: string, ledger: Ledger, at: Date): readonly Problem[];
-  /** Returns what these nodes share, one for each account and region, sorted. */
-  sites(nodes: readonly NodeSpec[]): readonly SiteSpec[];
-  /** Returns the price lines of a node or a site in `month` (`YYYY-MM`), in micro-dollars a month. */
-  price(what: NodeSpec | SiteSpec, month: string, ledger: Ledger): readonly PriceLine[];
+  /** Terms to acknowledge; empty where the provider has none. */
+  readonly terms: readonly Terms[];
+  /** Returns the failure domains of a region in the provider's order; empty where the provider has none. */
+  domains(region: string): readonly string[];
+  /** Returns what these nodes share: its region and, of each, the provider's name; one for each region, sorted. */
+  sites(nodes: readonly NodeSpec[]): readonly { readonly region: string }[];
+  /** Returns what a node or a site uses of its account, powered as it is. */
+  usage(what: NodeSpec | SiteSpec): readonly Usage[];
 }
 
 /** What the inventory needs to know of a node, once the engine has made it. */

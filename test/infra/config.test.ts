@@ -86,7 +86,7 @@ describe("a config without mistakes", () => {
     });
     const { accounts, access, collector, placements, acknowledge } = config;
     expect({ accounts, access, collector, placements, acknowledge }).toEqual({
-      accounts: more.accounts,
+      accounts: { local: { id: "me", opened: null, free: {}, limits: {}, options: {} } },
       access: more.access,
       collector: "external",
       placements: more.placements,
@@ -147,7 +147,7 @@ describe("a mistake", () => {
     ],
     [
       { provider: "locale" },
-      `${root}.provider is "locale", which is not a known provider. Did you mean local? Choose one of: local, shed.`,
+      `${root}.provider is "locale", which is not a known provider. Did you mean local? Choose one of: azure, gcp, local, oci, shed.`,
     ],
     [
       { workload: "sentri" },
@@ -158,7 +158,7 @@ describe("a mistake", () => {
     [{ region: "yard" }, `${root}.region is "yard", which is not a region of local. Choose one of: here.`],
     [{ size: "small" }, `${root}.size is "small", which is not a size of local. Choose one of: process.`],
     [
-      { size: { shape: "x", cpus: 0, memoryGib: 1, diskGib: 1 } },
+      { size: { shape: "process", cpus: 0, memoryGib: 1, diskGib: 1 } },
       `${root}.size.cpus is 0. Write a whole number from 1 to 256.`,
     ],
     [{ size: 4 }, `${root}.size is 4. Write the name of a size, or {shape, cpus, memoryGib, diskGib}.`],
@@ -232,7 +232,7 @@ describe("a mistake", () => {
     ],
     [
       { accounts: { lokal: "x" } },
-      `accounts.lokal is "lokal", which is not a known provider. Did you mean local? Choose one of: local, shed.`,
+      `accounts.lokal is "lokal", which is not a known provider. Did you mean local? Choose one of: azure, gcp, local, oci, shed.`,
     ],
     [
       { placements: { home: { domain: "a", shape: "b" } } },

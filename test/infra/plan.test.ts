@@ -6,13 +6,12 @@ import { type FleetPlan, planFleet, type Surroundings } from "../../infra/plan.t
 import { liveSlots } from "../../infra/slots.ts";
 import { known } from "./known.ts";
 
-const at = new Date("2026-11-20T00:00:00Z");
 const pulse = { provider: "local", size: "process", count: 3, workload: "pulse", network: "practice" };
 const shed = { ...pulse, provider: "shed", region: "yard", size: "shelf" };
 
 function plan(groups: Record<string, object>, more: object = {}, around: Surroundings = known): FleetPlan {
   const fleet = JSON.stringify({ schema: 1, groups, ...more });
-  return planFleet(parseConfig({ "gradientlab:fleet": fleet }, around), around, at);
+  return planFleet(parseConfig({ "gradientlab:fleet": fleet }, around), around);
 }
 const keys = (planned: FleetPlan): string[] => planned.nodes.map(({ spec }) => spec.key);
 const without = (slots: readonly number[], others: readonly number[]): number[] => {
@@ -101,7 +100,7 @@ describe("a plan", () => {
     expect(planned.phase).toEqual({ ...expected, budgetMicroUsdPerMonth: 83_330_000 });
     const fleet = JSON.stringify({ schema: 1, groups: { home: pulse }, phase: "grant", phases });
     const config = parseConfig({ "gradientlab:fleet": fleet }, known);
-    expect(planFleet(config, known, new Date("2030-01-01"))).toEqual(planned);
+    expect(planFleet(config, known)).toEqual(planned);
   });
 
   it("takes the architecture of a size that is this machine's from this machine", () => {
@@ -111,15 +110,6 @@ describe("a plan", () => {
 
 describe("a plan that cannot be", () => {
   const path = "gradientlab:fleet.groups.home";
-
-  it("is refused where a provider says so", () => {
-    expect(refusals(plan({ home: { ...pulse, size: { shape: "E2", cpus: 2, memoryGib: 1, diskGib: 10 } } }))).toEqual([
-      `${path}.size asks for the machine "E2", and nodes on this machine are processes. Write process.`,
-    ]);
-    expect(refusals(plan({ home: { ...shed, count: 21 } }))).toEqual([
-      "The groups in the shed have 21 nodes, and it holds 20. Lower a count.",
-    ]);
-  });
 
   it("is refused where a slot is stopped that no one can power off", () => {
     expect(refusals(plan({ home: { ...shed, stopped: [1, 2] } }))).toEqual([
@@ -133,14 +123,50 @@ describe("a plan that cannot be", () => {
       `${path}.network is "practice", and a node that runs as processes earns from a network with a service of its own only. Choose one of: other, or write null for none.`,
     ]);
   });
+});
 
-  it("is refused where a provider's machines do not boot by processes", () => {
-    const local = known.providers.get("local");
-    if (local === undefined) throw new Error("no provider local");
-    const traits = { ...local.traits, boot: ["user-data", "ssh"] as const };
-    const around = { ...known, providers: new Map([["local", { ...local, traits }]]) };
-    expect(refusals(plan({ home: pulse }, {}, around))).toEqual([
-      `${path}.provider is "local", whose machines boot by user-data or ssh, and the workload pulse is described for processes only. Choose a provider that runs nodes as processes.`,
+describe("a plan for clouds", () => {
+  const machine = { workload: "sentry", network: null, count: 4 };
+  const oci = { ...machine, provider: "oci", region: "us-ashburn-1", size: "micro" };
+  const gcp = { ...machine, provider: "gcp", region: "us-central1", size: "e2-micro" };
+
+  it("spreads the nodes of a group over the region's domains, by the node's key alone", () => {
+    const few = plan({ a: oci, b: { ...oci, count: 2 } });
+    const many = plan({ a: { ...oci, count: 9 }, b: oci, c: gcp });
+    const where = (planned: FleetPlan): Map<string, unknown> =>
+      new Map(planned.nodes.map(({ spec }) => [spec.key, spec.placement]));
+    for (const [key, placement] of where(few)) expect(where(many).get(key)).toEqual(placement);
+    const used = many.nodes.flatMap(({ spec }) => (spec.group === "a" ? [spec.placement?.domain] : []));
+    for (const domain of ["AD-1", "AD-2", "AD-3"]) expect(used.filter((each) => each === domain)).toHaveLength(3);
+    expect(many.nodes.find(({ spec }) => spec.key === "c/0")?.spec.placement?.domain).toMatch(/^us-central1-[abcf]$/);
+  });
+
+  it("leaves a node where the config's placements say that it is", () => {
+    const placements = { "a/1": { domain: "AD-3", shape: "VM.Standard.A1.Flex" } };
+    const { spec } = plan({ a: oci }, { placements }).nodes[1] ?? {};
+    expect(spec).toMatchObject({ placement: placements["a/1"], shape: "VM.Standard.A1.Flex", arch: "arm64" });
+  });
+
+  it("prices each node at list price for a month of 730 hours", () => {
+    const total = (group: object): number | undefined =>
+      plan({ a: group }).nodes[0]?.record.price.reduce((sum, line) => sum + line.microUsdPerMonth, 0);
+    // 10.164793, and 0.12 for one GiB of outbound traffic.
+    expect(total({ ...gcp, options: { egressGibPerMonth: 0 } })).toBe(6_114_793 + 400_000 + 3_650_000);
+    expect(total(gcp)).toBe(6_114_793 + 400_000 + 3_650_000 + 120_000);
+    const a1 = { ...oci, size: "a1-1-6" };
+    expect(total(a1)).toBe(7_300_000 + 6_570_000 + 1_275_000 + 850_000);
+    expect(total({ ...a1, stopped: [0] })).toBe(1_275_000 + 850_000);
+  });
+
+  it("has a record of the collector's own machine, which is no node", () => {
+    const host = { provider: "gcp", region: "us-central1", size: "e2-small" };
+    const planned = plan({ a: oci }, { collector: { host } });
+    expect(planned.collector?.spec).toMatchObject({ key: "collector", shape: "e2-small", memoryMib: 2048 });
+    expect(keys(planned)).not.toContain("collector");
+    expect(planned.sites.map(({ provider, region }) => `${provider} ${region}`)).toEqual([
+      "gcp us-central1",
+      "oci us-ashburn-1",
     ]);
+    expect(plan({ a: oci }).collector).toBeNull();
   });
 });

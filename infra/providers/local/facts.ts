@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { type Problem, quoted } from "../../problem.ts";
-import type { NodeSpec, ProviderFacts } from "../provider.ts";
+import type { ProviderFacts } from "../provider.ts";
 
 /** What a group on this machine may choose: the seconds between two samples of a node's journal. */
 const Options = z.strictObject({
@@ -16,6 +15,7 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
   name: "local",
   default: true,
   options: Options,
+  accountOptions: z.strictObject({}),
   regions: ["here"],
   defaultRegion: "here",
   traits: {
@@ -23,27 +23,32 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     bootLimitBytes: null,
     inboundPorts: false,
     power: true,
+    device: "shared",
     spareCapacity: true,
     billing: { unitSeconds: 1 },
     os: ["host"],
   },
   // What a node takes of the machine, so that a plan can be added up; nothing holds a node to it.
-  ledger: { sizes: { process: { cpus: 1, memoryMib: 400, diskGib: 1, arch: "host" } } },
-  limits: (nodes, _account, ledger) => wrongSizes(nodes, Object.keys(ledger.sizes)),
+  ledger: {
+    schema: 1,
+    quantities: {},
+    shapes: { process: { arch: "host", counts: {}, source: "measured on this project", checkedOn: "2026-11-21" } },
+    sizes: {
+      process: {
+        shapes: ["process"],
+        cpus: 1,
+        memoryMib: 400,
+        diskGib: 1,
+        source: "measured on this project",
+        checkedOn: "2026-11-21",
+      },
+    },
+    limits: [],
+    free: [],
+    prices: [],
+  },
+  terms: [],
+  domains: () => [],
   sites: () => [],
-  price: () => [],
+  usage: () => [],
 };
-
-/** A process has no shape to choose: a group that describes a machine of its own is told so, once. */
-function wrongSizes(nodes: readonly NodeSpec[], sizes: readonly string[]): Problem[] {
-  const wrong = new Map(nodes.filter((node) => !sizes.includes(node.size)).map((node) => [node.group, node.size]));
-  return [...wrong].map(([group, size]) => {
-    const path = `gradientlab:fleet.groups.${group}.size`;
-    return {
-      path,
-      value: quoted(size),
-      message: `${path} asks for the machine ${quoted(size)}, and nodes on this machine are processes.`,
-      fix: `Write ${sizes.join(" or ")}.`,
-    };
-  });
-}

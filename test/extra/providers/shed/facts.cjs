@@ -2,9 +2,12 @@
 // each region and no way to power a machine off.
 const { z } = require("zod");
 
+const dated = { source: "a test's own price list", checkedOn: "2026-11-01" };
+
 /** @type {import("../../../../infra/providers/provider.ts").ProviderFacts<{ everySeconds: number }>} */
 exports.facts = {
   name: "shed",
+  accountOptions: z.strictObject({}),
   options: z.strictObject({ everySeconds: z.int().min(1).default(2) }),
   regions: ["garden", "yard"],
   defaultRegion: null,
@@ -13,33 +16,31 @@ exports.facts = {
     bootLimitBytes: null,
     inboundPorts: false,
     power: false,
+    device: "shared",
     spareCapacity: false,
     billing: { unitSeconds: 86_400 },
     os: ["host"],
   },
   ledger: {
-    sizes: {
-      bench: { cpus: 1, memoryMib: 512, diskGib: 10, arch: "host" },
-      shelf: { cpus: 2, memoryMib: 1024, diskGib: 20, arch: "host" },
+    schema: 1,
+    quantities: { machine: { title: "machine", unit: "count" }, shed: { title: "shed", unit: "count" } },
+    shapes: {
+      bench: { arch: "host", counts: { machine: "machine" }, ...dated },
+      shelf: { arch: "host", counts: { machine: "machine" }, ...dated },
     },
+    sizes: {
+      bench: { shapes: ["bench"], cpus: 1, memoryMib: 512, diskGib: 10, ...dated },
+      shelf: { shapes: ["shelf"], cpus: 2, memoryMib: 1024, diskGib: 20, ...dated },
+    },
+    limits: [{ quantity: "machine", value: 20, unit: "count", ...dated }],
+    free: [],
+    prices: [
+      { quantity: "machine", value: "0.3", unit: "count-month", currency: "USD", ...dated },
+      { quantity: "shed", value: "0.03", unit: "count-month", currency: "USD", ...dated },
+    ],
   },
-  limits: (nodes) =>
-    nodes.length <= 20
-      ? []
-      : [
-          {
-            path: "gradientlab:fleet.groups",
-            value: String(nodes.length),
-            message: `The groups in the shed have ${nodes.length} nodes, and it holds 20.`,
-            fix: "Lower a count.",
-          },
-        ],
-  sites: (nodes) =>
-    [...new Set(nodes.map((node) => node.region))]
-      .toSorted()
-      .map((region) => ({ provider: "shed", account: "", region })),
-  price: (what) =>
-    "key" in what
-      ? [{ item: "machine", microUsdPerMonth: 30 * 10_000, source: "a test's own price list", checkedOn: "2026-11-01" }]
-      : [{ item: "shed", microUsdPerMonth: 30 * 1000, source: "a test's own price list", checkedOn: "2026-11-01" }],
+  terms: [],
+  domains: () => [],
+  sites: (nodes) => [...new Set(nodes.map((node) => node.region))].toSorted().map((region) => ({ region })),
+  usage: (what) => ["key" in what ? { quantity: "machine", amount: 1 } : { quantity: "shed", amount: 1 }],
 };
