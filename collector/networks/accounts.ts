@@ -1,7 +1,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { ExplainedError } from "../../infra/problem.ts";
-import { AccountFile } from "./adapter.ts";
+import type { AccountFile, Adapter } from "./adapter.ts";
+import { adapterOf, networkNames } from "./adapters.ts";
 
 /** An account file as it was found. `mark` changes when the file does. */
 export interface FoundAccount {
@@ -29,11 +31,18 @@ async function names(folder: string): Promise<string[]> {
   }
 }
 
+/** An account and how its network is read. */
+export interface KnownAccount {
+  readonly adapter: Adapter;
+  readonly account: AccountFile;
+}
+
 /**
- * Returns the account in a file.
- * @throws ExplainedError when others than its owner may read it, or it has another form; its contents stand in no message.
+ * Returns the account in a file with the adapter of its network.
+ * @throws ExplainedError when others than its owner may read it, when this release has no adapter for its network, or
+ * with every mistake in it; its contents stand in no message.
  */
-export async function readAccount(file: string): Promise<AccountFile> {
+export async function readAccount(file: string): Promise<KnownAccount> {
   const { mode } = await stat(file);
   if ((mode & 0o077) !== 0) {
     throw new ExplainedError(
@@ -49,12 +58,27 @@ export async function readAccount(file: string): Promise<AccountFile> {
     if (!(error instanceof SyntaxError)) throw error;
     throw new ExplainedError("account-form", `The account file ${file} is not JSON.`, "Write it anew.");
   }
-  const result = AccountFile.safeParse(value);
-  if (result.success) return result.data;
-  const fields = result.error.issues.map(({ path }) => path.join(".") || "the file").join(", ");
+  const named = z.object({ network: z.string() }).safeParse(value);
+  const adapter = named.success ? adapterOf(named.data.network) : undefined;
+  if (adapter === undefined) {
+    const networks = networkNames().join(", ");
+    throw new ExplainedError(
+      "account-form",
+      `The account file ${file} names no network that this release can read.`,
+      `Let "network" be one of: ${networks}.`,
+    );
+  }
+  const result = adapter.accountFile.safeParse(value);
+  if (result.success) return { adapter, account: result.data };
+  // Named by their paths alone: the value of a wrong field may be a password.
+  const mistakes = result.error.issues.map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? `${issue.keys.map((key) => JSON.stringify(key)).join(", ")}: not a known field.`
+      : `${issue.path.join(".") || "the file"}: ${issue.message}.`,
+  );
   throw new ExplainedError(
     "account-form",
-    `The account file ${file} has a missing or wrong field: ${fields}.`,
-    'It holds {"schema": 1, network, account, origin, label, email, password}.',
+    `The account file ${file} is not a ${adapter.network} account: ${mistakes.join(" ")}`,
+    "Correct the fields named; docs/networks.md shows the whole form.",
   );
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { CounterKind, ReadingOutcome } from "../api/types.ts";
+import type { CounterKind, ReadingOutcome, VerdictClass } from "../api/types.ts";
 import { NetworkError } from "./outcome.ts";
 
 /**
@@ -7,17 +7,17 @@ import { NetworkError } from "./outcome.ts";
  * are apart, so that a stored answer can be parsed again by a newer parser.
  */
 
-/** An account that is read: one file for each, for its owner only, because it holds the password. */
-export const AccountFile = z.object({
-  schema: z.literal(1),
-  network: z.string().min(1),
-  account: z.string().min(1),
-  origin: z.url({ protocol: /^https?$/ }),
-  label: z.string(),
-  email: z.string().min(1),
-  password: z.string().min(1),
-  /** Seconds between two rewards of a node with which all is well; null or absent: what the adapter knows. */
-  rewardSeconds: z.number().positive().nullish(),
+/**
+ * What every account file holds: one file for each account that is read, for its owner only. Each adapter adds what it
+ * signs in with and where it asks.
+ */
+export const AccountFile = z.strictObject({
+  schema: z.literal(1, "write 1"),
+  network: z.string().min(1, "name the network"),
+  /** Names the account among those of its network; part of every reading, so it is for ever. */
+  account: z.string().min(1, "give the account a name"),
+  /** What screens call it. */
+  label: z.string("say what screens should call it"),
 });
 export type AccountFile = z.infer<typeof AccountFile>;
 
@@ -77,8 +77,10 @@ export interface SessionDependencies {
   readonly now: () => Date;
 }
 
-export interface Adapter {
+export interface Adapter<File extends AccountFile = AccountFile> {
   readonly network: string;
+  /** The form of this network's account files. A mistake's message says what to write instead. */
+  readonly accountFile: z.ZodType<File>;
   /** A practice network's rewards are worth nothing, and every screen says so. */
   readonly practice: boolean;
   readonly sources: readonly Source[];
@@ -87,8 +89,10 @@ export interface Adapter {
   /** Name and version of the parser; a change of what it makes of an answer is a new version. */
   readonly parser: string;
   /** How long a node's points may stay the same before its reward is `stalled`, in milliseconds. */
-  stallMs(account: AccountFile): number;
-  open(account: AccountFile, dependencies: SessionDependencies): Session;
+  stallMs(account: File): number;
+  open(account: File, dependencies: SessionDependencies): Session;
+  /** Returns our class of the network's own word for a node; words never seen before are `unknown`, never guessed. */
+  classOf(verdict: string): VerdictClass;
   /**
    * Returns what the answer to `call` says. Pure. A shape it does not know yields no fact at all.
    * @throws NetworkError with what was wrong.

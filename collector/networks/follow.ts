@@ -1,6 +1,5 @@
 import { explanationOf, sentenceOf } from "../log.ts";
 import { findAccounts, readAccount } from "./accounts.ts";
-import { adapterOf } from "./adapters.ts";
 import { type AccountReader, type ReadDependencies, readAccountOnSchedule } from "./read.ts";
 
 /** The accounts of a folder, each read on its schedule as long as its file is there. */
@@ -25,15 +24,7 @@ export function followAccounts(folder: string, dependencies: ReadDependencies): 
 
   const open = async (file: string): Promise<AccountReader | null> => {
     try {
-      const account = await readAccount(file);
-      const adapter = adapterOf(account.network);
-      if (adapter === undefined) {
-        log(
-          "error",
-          `The account file ${file} is of the network ${account.network}, for which this release has no adapter.`,
-        );
-        return null;
-      }
+      const { adapter, account } = await readAccount(file);
       const reader = await readAccountOnSchedule(adapter, account, dependencies);
       log("info", "account-followed", { ...reader.key });
       return reader;

@@ -62,14 +62,64 @@ export function countAt(value: LosslessJson | undefined, what: string): bigint {
     throw new NetworkError("shape", `${what} should be a number and is ${kindOf(value)}`);
   }
   const { value: digits } = value;
-  if (!isInteger(digits) || digits.length > 40 || !/^-?[0-9]+$/.test(digits)) {
-    throw new NetworkError("shape", `${what} should be an integer and is ${digits.slice(0, 40)}`);
+  if (!isInteger(digits) || digits.length > 40 || !/^[0-9]+$/.test(digits)) {
+    throw new NetworkError("shape", `${what} should be an integer from 0 on and is ${digits.slice(0, 40)}`);
   }
   const count = BigInt(digits);
-  if (count < 0n || count > largest) {
-    throw new NetworkError("shape", `${what} should be from 0 to 38 digits and is ${digits}`);
+  if (count > largest) {
+    throw new NetworkError("shape", `${what} should have at most 38 digits and is ${digits}`);
   }
   return count;
+}
+
+/**
+ * Returns an amount of at most `scale` decimals, not negative, in units of `10^-scale`: exact, or not at all.
+ * @throws NetworkError `shape` naming `what` for more decimals than `scale`, a negative number or one of over 38 digits.
+ */
+export function decimalAt(value: LosslessJson | undefined, scale: number, what: string): bigint {
+  if (!(value instanceof LosslessNumber)) {
+    throw new NetworkError("shape", `${what} should be a number and is ${kindOf(value)}`);
+  }
+  return decimalIn(value.value, scale, what);
+}
+
+const decimal = /^([0-9]{1,40})(?:\.([0-9]{1,40}))?(?:[eE]([+-]?[0-9]{1,3}))?$/;
+
+/** Returns the amount that `digits` write, as `decimalAt` does. @throws NetworkError as `decimalAt`. */
+export function decimalIn(digits: string, scale: number, what: string): bigint {
+  const [, whole, fraction = "", exponent = "0"] = decimal.exec(digits) ?? [];
+  if (whole === undefined) {
+    throw new NetworkError("shape", `${what} should be a number from 0 on and is ${digits.slice(0, 40)}`);
+  }
+  const written = BigInt(whole + fraction);
+  if (written === 0n) return 0n;
+  const shift = scale + Number(exponent) - fraction.length;
+  const lost = shift < 0 && written % 10n ** BigInt(-shift) !== 0n;
+  const units = shift < 0 ? written / 10n ** BigInt(-shift) : written * 10n ** BigInt(shift);
+  if (lost || units > largest) {
+    throw new NetworkError(
+      "shape",
+      `${what} does not fit 38 digits, ${scale} of them decimals: ${digits.slice(0, 40)}`,
+    );
+  }
+  return units;
+}
+
+/** Returns the integer that a text of digits holds. @throws NetworkError `shape` naming `what`, for empty text too. */
+export function digitsAt(value: LosslessJson | undefined, what: string): bigint {
+  const digits = textAt(value, what);
+  if (!/^[0-9]{1,38}$/.test(digits)) {
+    throw new NetworkError("shape", `${what} should be digits and is ${JSON.stringify(digits.slice(0, 40))}`);
+  }
+  return BigInt(digits);
+}
+
+/** Returns a UTC day `YYYY-MM-DD`. @throws NetworkError `shape` naming `what` for what is no day of the calendar. */
+export function dayIn(written: string, what: string): string {
+  const instant = new Date(`${written}T00:00:00Z`);
+  const real = !Number.isNaN(instant.getTime()) && instant.toISOString().slice(0, 10) === written;
+  if (/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(written) && real) return written;
+  throw new NetworkError("shape", `${what} should be a day and is ${written.slice(0, 40)}`);
 }
 
 function kindOf(value: LosslessJson | undefined): string {

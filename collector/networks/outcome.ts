@@ -20,3 +20,13 @@ export function errorOfStatus(status: number): NetworkError | null {
   if (status === 408 || status === 425 || status >= 500) return new NetworkError("transient", `HTTP ${status}`);
   return new NetworkError("unknown", `HTTP ${status}`);
 }
+
+/** Returns what `read` returns, or `otherwise` where it finds an answer of another form; the parser says then what is wrong. */
+export function understoodOr<Value, Otherwise>(otherwise: Otherwise, read: () => Value): Value | Otherwise {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof NetworkError) return otherwise;
+    throw error;
+  }
+}

@@ -104,11 +104,14 @@ export async function readAccountOnSchedule(
   };
 }
 
-/** Redacts before anything is hashed or stored: the words of a failure too, because they may quote the answer. */
-function understandAnswer(adapter: Adapter, session: Session, answer: Answer): UnderstoodAnswer {
+/**
+ * Redacts before anything is understood, hashed or stored: a fact is a copy of what the reading holds, and parsing the
+ * stored bytes again finds the same. The words of a failure are redacted too, because they may quote the answer.
+ */
+export function understandAnswer(adapter: Adapter, session: Session, answer: Answer): UnderstoodAnswer {
   const secrets = session.secrets();
-  const { outcome, reason, facts } = understand(adapter, answer);
   const body = redactReading(answer.body, secrets);
+  const { outcome, reason, facts } = understand(adapter, { ...answer, body });
   return {
     answer,
     body,

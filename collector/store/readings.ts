@@ -76,7 +76,7 @@ export async function storeAnswers(
     for (const tie of ties) {
       const node = told.get(tie.network_node_id);
       if (node === undefined) continue;
-      await tellNode(transaction, tie.node_id, node, stallMs);
+      await tellNode(transaction, tie.node_id, adapter, node, stallMs);
       changes.push({ topic: "node", subject: tie.key });
     }
     await appendChanges(transaction, now, changes);
@@ -188,11 +188,18 @@ async function openTies(transaction: InTransaction, network: string, ids: readon
     .execute();
 }
 
-async function tellNode(transaction: InTransaction, nodeId: number, told: ToldNode, stallMs: number): Promise<void> {
+async function tellNode(
+  transaction: InTransaction,
+  nodeId: number,
+  adapter: Adapter,
+  told: ToldNode,
+  stallMs: number,
+): Promise<void> {
   await transaction.selectFrom("node").select("id").where("id", "=", nodeId).forUpdate().execute();
   const changes: LayerChange[] = [];
   if (told.verdict !== undefined) {
-    changes.push(changeOfVerdict(told.verdict, told.verdictReason ?? null, told.at, told.reading));
+    const { verdict, verdictReason = null, at, reading } = told;
+    changes.push(changeOfVerdict(verdict, adapter.classOf(verdict), verdictReason, at, reading));
   }
   if (told.absent === true) {
     const reason = "the network answers that it does not know this node";

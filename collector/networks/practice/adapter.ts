@@ -1,4 +1,6 @@
+import type { VerdictClass } from "../../api/types.ts";
 import { type Adapter, type Metric, nodeMetrics, referralMetrics } from "../adapter.ts";
+import { PracticeAccount } from "./account.ts";
 import { parsePractice } from "./parse.ts";
 import { openPractice } from "./session.ts";
 
@@ -30,14 +32,22 @@ const metrics: Readonly<Record<string, Metric>> = {
 
 const seasonPoints: Metric = { kind: "season", ...point };
 
+const classes: Readonly<Record<string, VerdictClass>> = {
+  Good: "good",
+  Disconnected: "bad",
+  Unsupported: "unsupported",
+  Suspended: "unsupported",
+};
+
 // One heartbeat in 30 s earns a node its next reward at the practice network's usual speed.
 const rewardSeconds = 30;
 // A reward may be late for a lost heartbeat; four in a row are no accident.
 const missedRewards = 4;
 
 /** The practice network: a service on this machine whose rewards are worth nothing. */
-export const practice: Adapter = {
+export const practice: Adapter<PracticeAccount> = {
   network: "practice",
+  accountFile: PracticeAccount,
   practice: true,
   sources: [
     { name: "nodes", cron: "*/10 * * * * *", nodesCall: "sentrynode/list" },
@@ -47,6 +57,7 @@ export const practice: Adapter = {
     name.startsWith("season-points:") ? seasonPoints : Object.hasOwn(metrics, name) ? metrics[name] : undefined,
   parser: "practice/1",
   stallMs: (account) => (account.rewardSeconds ?? rewardSeconds) * missedRewards * 1000,
+  classOf: (verdict) => (Object.hasOwn(classes, verdict) ? (classes[verdict] as VerdictClass) : "unknown"),
   open: openPractice,
   parse: parsePractice,
 };

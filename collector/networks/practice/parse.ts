@@ -1,5 +1,5 @@
 import { nodeMetrics, type ParsedFact, referralMetrics } from "../adapter.ts";
-import { arrayAt, booleanAt, countAt, type LosslessJson, objectAt, parseLossless, textAt } from "../lossless.ts";
+import { arrayAt, booleanAt, countAt, dayIn, type LosslessJson, objectAt, parseLossless, textAt } from "../lossless.ts";
 import { NetworkError } from "../outcome.ts";
 
 /**
@@ -120,12 +120,10 @@ function nodeDay(id: string, item: LosslessJson, index: number): ParsedFact[] {
 
 function dayAt(value: LosslessJson | undefined, at: string): string {
   const written = textAt(value, at);
-  const day = `${written.slice(0, 4)}-${written.slice(4, 6)}-${written.slice(6)}`;
-  const instant = new Date(`${day}T00:00:00Z`);
-  if (!/^[0-9]{8}$/.test(written) || Number.isNaN(instant.getTime()) || instant.toISOString().slice(0, 10) !== day) {
+  if (!/^[0-9]{8}$/.test(written)) {
     throw new NetworkError("shape", `${at} should be a day YYYYMMDD and is ${written.slice(0, 40)}`);
   }
-  return day;
+  return dayIn(`${written.slice(0, 4)}-${written.slice(4, 6)}-${written.slice(6)}`, at);
 }
 
 function count(

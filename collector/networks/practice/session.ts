@@ -1,54 +1,30 @@
-import type { AccountFile, Answer, Session, SessionDependencies } from "../adapter.ts";
+import type { Answer, Session, SessionDependencies } from "../adapter.ts";
+import { askerOf } from "../http.ts";
 import { objectAt, parseLossless, textAt } from "../lossless.ts";
-import { errorOfStatus, NetworkError } from "../outcome.ts";
+import { NetworkError, understoodOr } from "../outcome.ts";
+import type { PracticeAccount } from "./account.ts";
 import { listedIds, networkTime } from "./parse.ts";
 
-const callMs = 10_000;
-const largestBody = 8 * 1024 * 1024;
 const pageSize = 100;
 const seriesMs = 3 * 86_400_000;
 // How long the network is left alone after it refused us, where it does not say itself.
 const refusedMs = 60_000;
 
 /** Opens a session of a practice account: signs in with the account file when it has to, and asks politely. */
-export function openPractice(account: AccountFile, { fetch, now }: SessionDependencies): Session {
+export function openPractice(account: PracticeAccount, { fetch, now }: SessionDependencies): Session {
   let token: string | null = null;
   const used = new Set<string>([account.password]);
-  let leaveAloneUntil = 0;
+  const asker = askerOf({ fetch, now, refusedMs });
 
-  const send = async (call: string, path: string, body: unknown, signal: AbortSignal): Promise<Answer> => {
-    const startedAt = now();
-    const done = (httpStatus: number | null, text: string, failure: NetworkError | null): Answer => ({
+  const send = (call: string, path: string, body: unknown, signal: AbortSignal): Promise<Answer> =>
+    asker.ask({
       call,
-      startedAt,
-      finishedAt: now(),
-      httpStatus,
-      body: text,
-      failure,
+      url: new URL(path, account.origin),
+      method: body === null ? "GET" : "POST",
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
+      ...(body === null ? {} : { body }),
+      signal,
     });
-    try {
-      const response = await fetch(new URL(path, account.origin), {
-        method: body === null ? "GET" : "POST",
-        redirect: "manual",
-        signal: AbortSignal.any([signal, AbortSignal.timeout(callMs)]),
-        headers: {
-          accept: "application/json",
-          ...(body === null ? {} : { "content-type": "application/json" }),
-          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-        },
-        ...(body === null ? {} : { body: JSON.stringify(body) }),
-      });
-      const text = await textOf(response);
-      const failure = errorOfStatus(response.status);
-      if (failure?.outcome === "rate-limited" || failure?.outcome === "blocked") {
-        leaveAloneUntil = now().getTime() + (retryAfterMs(response.headers.get("retry-after"), now()) ?? refusedMs);
-      }
-      return done(response.status, text, failure);
-    } catch (error) {
-      if (error instanceof NetworkError) return done(null, "", error);
-      return done(null, "", new NetworkError("transient", `no answer: ${causeOf(error)}`, { cause: error }));
-    }
-  };
 
   const signIn = async (signal: AbortSignal): Promise<Answer | null> => {
     token = null;
@@ -89,7 +65,7 @@ export function openPractice(account: AccountFile, { fetch, now }: SessionDepend
       const body = { page, size: pageSize, field: "active", direction: 0, active: "", banned: "" };
       const answer = await ask(`sentrynode/list?page=${page}`, body, signal);
       answers.push(answer);
-      const found = answer.failure === null ? idsIn(answer.body) : null;
+      const found = answer.failure === null ? understoodOr(null, () => listedIds(answer.body)) : null;
       // A page that failed or has another form is stored; what follows it cannot be asked for.
       if (found === null) return answers;
       const fresh = found.filter((id) => !listed.has(id));
@@ -107,7 +83,7 @@ export function openPractice(account: AccountFile, { fetch, now }: SessionDepend
   const readDays = async (ids: readonly string[], signal: AbortSignal): Promise<Answer[]> => {
     // The network's days are those of its own clock, which runs faster than ours.
     const status = await send("status", "/api/status", null, signal);
-    const end = status.failure === null ? timeIn(status.body) : null;
+    const end = status.failure === null ? understoodOr(null, () => networkTime(status.body)) : null;
     if (end === null) return [status];
     const answers = [status];
     const series = { start: Math.max(0, end - seriesMs), end, type: "DAY" };
@@ -121,7 +97,7 @@ export function openPractice(account: AccountFile, { fetch, now }: SessionDepend
 
   return {
     async read(source, ids, signal) {
-      if (now().getTime() < leaveAloneUntil) return [];
+      if (asker.leftAlone()) return [];
       return source === "days" ? readDays(ids, signal) : readNodes(ids, signal);
     },
     secrets: () => [...used],
@@ -130,47 +106,4 @@ export function openPractice(account: AccountFile, { fetch, now }: SessionDepend
 
 function failed(answer: Answer): boolean {
   return answer.failure !== null;
-}
-
-function idsIn(body: string): readonly string[] | null {
-  return ifUnderstood(() => listedIds(body));
-}
-
-function timeIn(body: string): number | null {
-  return ifUnderstood(() => networkTime(body));
-}
-
-/** The answer itself is stored either way; the parser says then what is wrong with it. */
-function ifUnderstood<Value>(read: () => Value): Value | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof NetworkError) return null;
-    throw error;
-  }
-}
-
-async function textOf(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > largestBody) throw new NetworkError("shape", `the answer is longer than ${largestBody} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** Returns the wait that a Retry-After header asks for (RFC 9110: seconds or a date), at most a day. */
-function retryAfterMs(header: string | null, now: Date): number | null {
-  if (header === null) return null;
-  const asked = /^[0-9]+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now.getTime();
-  return Number.isFinite(asked) ? Math.min(Math.max(asked, 0), 86_400_000) : null;
-}
-
-function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  if (error.name === "TimeoutError") return `none within ${callMs / 1000} s`;
-  return cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : error.message;
 }

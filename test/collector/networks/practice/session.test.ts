@@ -1,17 +1,18 @@
 import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type AccountFile, type Session, understand } from "../../../collector/networks/adapter.ts";
-import { practice } from "../../../collector/networks/practice/adapter.ts";
-import { redactReading } from "../../../collector/networks/redaction.ts";
-import { beginUnread, endUnread } from "../../../collector/store/absence.ts";
-import type { Database } from "../../../collector/store/database.ts";
-import { acceptInventory } from "../../../collector/store/inventory.ts";
-import { knowAccount, storeAnswers, tiedNodeIds } from "../../../collector/store/readings.ts";
-import { factRows, gapRows, nodeIdOf, nodeRows, openLayers, referralRows } from "../../../collector/store/views.ts";
-import { endNetwork, type NetworkProcess, practiceFolder, startNetwork } from "../../practice/network-process.ts";
-import { serverForFile } from "../database.ts";
-import { enrolledNode } from "../enrolled-node.ts";
-import { inventoryFile, nodeRecord } from "../inventory.ts";
+import type { Session } from "../../../../collector/networks/adapter.ts";
+import type { PracticeAccount } from "../../../../collector/networks/practice/account.ts";
+import { practice } from "../../../../collector/networks/practice/adapter.ts";
+import { understandAnswer } from "../../../../collector/networks/read.ts";
+import { beginUnread, endUnread } from "../../../../collector/store/absence.ts";
+import type { Database } from "../../../../collector/store/database.ts";
+import { acceptInventory } from "../../../../collector/store/inventory.ts";
+import { knowAccount, storeAnswers, tiedNodeIds } from "../../../../collector/store/readings.ts";
+import { factRows, gapRows, nodeIdOf, nodeRows, openLayers, referralRows } from "../../../../collector/store/views.ts";
+import { endNetwork, type NetworkProcess, practiceFolder, startNetwork } from "../../../practice/network-process.ts";
+import { serverForFile } from "../../database.ts";
+import { enrolledNode } from "../../enrolled-node.ts";
+import { inventoryFile, nodeRecord } from "../../inventory.ts";
 
 const server = serverForFile();
 const key = { network: "practice", account: "main" };
@@ -19,7 +20,7 @@ let network: NetworkProcess;
 let folder = "";
 let database: Database;
 let session: Session;
-let account: AccountFile;
+let account: PracticeAccount;
 let clientid = "";
 
 beforeAll(async () => {
@@ -35,7 +36,7 @@ beforeEach(async () => {
   ({ database } = await server.fresh());
   await admin("DELETE", "misbehaviours");
   const { origin, account: credentials } = network.info;
-  account = { schema: 1, ...key, origin, label: "practice", ...credentials };
+  account = { schema: 1, network: "practice", account: key.account, origin, label: "practice", ...credentials };
   session = practice.open(account, { fetch, now: () => new Date() });
   clientid = await enrolledNode(network);
   await knowAccount(database, key, "practice", true);
@@ -73,11 +74,7 @@ const misbehave = (request: Record<string, unknown>): Promise<void> => admin("PO
 async function read(source: "nodes" | "days"): Promise<string[]> {
   const ids = await tiedNodeIds(database, "practice");
   const answers = await session.read(source, ids, new AbortController().signal);
-  const understood = answers.map((answer) => ({
-    answer,
-    body: redactReading(answer.body, session.secrets()),
-    ...understand(practice, answer),
-  }));
+  const understood = answers.map((answer) => understandAnswer(practice, session, answer));
   await storeAnswers(database, key, practice, practice.stallMs(account), understood, new Date());
   return understood.map(({ answer, outcome }) => `${answer.call.split("?")[0]} ${outcome}`);
 }
