@@ -1,28 +1,49 @@
 import * as pulumi from "@pulumi/pulumi";
+import { type Access, sshRanges } from "./access.ts";
 import { declareGroup } from "./group.ts";
-import type { Inventory } from "./inventory.ts";
+import type { Inventory, Reach } from "./inventory.ts";
 import { networkServices } from "./network-services.ts";
-import type { FleetPlan, PlannedNode } from "./plan.ts";
-import type { NodeOutputs, ServiceOutputs, SiteOutputs } from "./providers/provider.ts";
+import type { FleetPlan, PlannedHost, PlannedNode } from "./plan.ts";
+import type {
+  AccountSpec,
+  NodeOutputs,
+  NodeSpec,
+  ServiceOutputs,
+  SiteAccess,
+  SiteOutputs,
+} from "./providers/provider.ts";
 import type { Providers } from "./providers/registry.ts";
+
+/** What the declarations need beside the plan. */
+export interface Around {
+  readonly stack: string;
+  readonly providers: Providers;
+  readonly access: Access | null;
+  /** First day of the month (UTC, `YYYY-MM-01`) from which a new budget counts. */
+  readonly budgetFrom: string;
+}
+
+/** What the program tells the engine. */
+export interface FleetOutputs {
+  /** Known when every node is. */
+  readonly inventory: pulumi.Output<Inventory>;
+  /** The collector's own machine, where the fleet has one. */
+  readonly collector?: { readonly machineId: pulumi.Output<string>; readonly address: pulumi.Output<string> };
+}
 
 /**
  * Declares all that the plan wants, as a tree of fleet, groups, nodes and their parts, and last the inventory file.
- * Returns the inventory, which is known when every node is.
+ * Returns the outputs of the stack.
  */
-export function declareFleet(plan: FleetPlan, stack: string, providers: Providers): pulumi.Output<Inventory> {
+export function declareFleet(plan: FleetPlan, { stack, providers, access, budgetFrom }: Around): FleetOutputs {
   const fleet = new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack);
   const services = new Map(plan.services.map((name) => [name, new NetworkService(name, fleet)]));
-  const sites = new Map(
-    plan.sites.map((site) => [
-      `${site.provider} ${site.region}`,
-      providers.declare(site.provider).declareSite(fleet, site),
-    ]),
-  );
+  const sites = declareSites(fleet, plan, { stack, providers, access, budgetFrom });
+  const collector = plan.collector === null ? null : declareCollector(fleet, plan.collector, plan, sites, providers);
   const made = new Map<PlannedNode, NodeOutputs>();
   for (const group of plan.groups) {
     const service = (group.network === null ? undefined : services.get(group.network)) ?? null;
-    const siteOf = ({ spec }: PlannedNode): SiteOutputs => sites.get(`${group.provider} ${spec.region}`) ?? {};
+    const siteOf = ({ spec }: PlannedNode): SiteOutputs => sites.get(siteKey(group.provider, spec.region)) ?? {};
     const declared = declareGroup(fleet, group, providers.declare(group.provider), siteOf, service);
     for (const { planned, outputs } of declared) made.set(planned, outputs);
   }
@@ -45,7 +66,7 @@ export function declareFleet(plan: FleetPlan, stack: string, providers: Provider
           ...record,
           machineId: at(machineIds, index),
           placement: at(placements, index),
-          reach: at(reaches, index),
+          reach: through(access, at(reaches, index)),
         })),
       }),
     );
@@ -56,7 +77,73 @@ export function declareFleet(plan: FleetPlan, stack: string, providers: Provider
     ]),
   );
   new InventoryFile(stack, { groups, inventory: inventory.apply((value) => JSON.stringify(value)) }, fleet);
-  return inventory;
+  return collector === null
+    ? { inventory }
+    : { inventory, collector: { machineId: collector.machineId, address: collector.address } };
+}
+
+/** What the sites of a plan made, by provider and region. */
+type Sites = ReadonlyMap<string, SiteOutputs>;
+
+function siteKey(provider: string, region: string): string {
+  return `${provider} ${region}`;
+}
+
+/** Declares each account's limits, and then the sites that wait for them. */
+function declareSites(fleet: pulumi.Resource, plan: FleetPlan, around: Around): Sites {
+  const { stack, providers, access, budgetFrom } = around;
+  const sites = new Map<string, SiteOutputs>();
+  for (const provider of new Set(plan.sites.map((site) => site.provider))) {
+    const declare = providers.declare(provider);
+    const ofProvider = plan.sites.filter((site) => site.provider === provider);
+    const [first] = ofProvider;
+    if (first === undefined) continue;
+    const account: AccountSpec = {
+      account: first.account,
+      options: first.options,
+      stack,
+      regions: ofProvider.map(({ region }) => region),
+      nodes: specsOf(plan, provider),
+      budgetMicroUsdPerMonth: plan.phase?.budgetMicroUsdPerMonth ?? null,
+      budgetFrom,
+    };
+    const ofSite: SiteAccess = {
+      stack,
+      sshFrom: sshRanges(access),
+      operatorKeys: access?.keys?.operator ?? [],
+      after: declare.declareAccount?.(fleet, account) ?? [],
+    };
+    for (const site of ofProvider) sites.set(siteKey(provider, site.region), declare.declareSite(fleet, site, ofSite));
+  }
+  return sites;
+}
+
+function specsOf({ groups, collector }: FleetPlan, provider: string): NodeSpec[] {
+  const nodes = groups.flatMap((group) => (group.provider === provider ? group.nodes.map(({ spec }) => spec) : []));
+  return collector?.provider === provider ? [...nodes, collector.spec] : nodes;
+}
+
+/** Declares the collector's own machine, and opens every site to it. */
+function declareCollector(
+  fleet: pulumi.Resource,
+  { provider, spec, boot }: PlannedHost,
+  plan: FleetPlan,
+  sites: Sites,
+  providers: Providers,
+): NodeOutputs {
+  const parent = new pulumi.ComponentResource("gradientlab:fleet:Collector", spec.key, {}, { parent: fleet });
+  const own = sites.get(siteKey(provider, spec.region)) ?? {};
+  const outputs = providers.declare(provider).declare(parent, spec, boot, own, null);
+  for (const site of plan.sites) {
+    const made = sites.get(siteKey(site.provider, site.region));
+    if (made !== undefined) providers.declare(site.provider).admit?.(fleet, made, spec.key, outputs.address);
+  }
+  return outputs;
+}
+
+/** Returns how a node is reached: where the config names a jump host, through it. */
+function through(access: Access | null, reach: Reach): Reach {
+  return reach.kind === "ssh" && access?.jump !== undefined ? { ...reach, jump: access.jump } : reach;
 }
 
 function at<Value>(values: readonly Value[], index: number): Value {

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { parseConfig } from "./config.ts";
-import { declareFleet } from "./fleet.ts";
+import { declareFleet, type FleetOutputs } from "./fleet.ts";
 import { checkoutOf } from "./home.ts";
 import { networkServices } from "./network-services.ts";
 import { planFleet } from "./plan.ts";
@@ -13,7 +13,7 @@ import { findWorkloads, workloadFolders } from "./workloads.ts";
  * The program: read the config, plan, declare, return the outputs. The SDK runs it, because it is the only export, and so
  * hears at once of what it throws: the rejection of an exported promise would find no listener yet.
  */
-export default async function program(): Promise<{ readonly inventory: ReturnType<typeof declareFleet> }> {
+export default async function program(): Promise<FleetOutputs> {
   // The SDK takes down and maps the call stack of every resource. On a turn of its own the program has a short one,
   // without the module loader's frames below it.
   await nextTurn();
@@ -31,7 +31,9 @@ export default async function program(): Promise<{ readonly inventory: ReturnTyp
     const config = parseConfig(pulumi.runtime.allConfig(), around, secret);
     const plan = planFleet(config, around);
     if (plan.refusals.length > 0) throw new BadInput("The plan", plan.refusals);
-    return { inventory: withoutStacks(() => declareFleet(plan, pulumi.getStack(), providers)) };
+    const budgetFrom = `${new Date().toISOString().slice(0, 7)}-01`;
+    const fleet = { stack: pulumi.getStack(), providers, access: config.access, budgetFrom };
+    return withoutStacks(() => declareFleet(plan, fleet));
   } catch (error) {
     // The engine prints a run error as it stands, and any other with the program's stack.
     if (error instanceof BadInput) throw new pulumi.RunError(error.message);

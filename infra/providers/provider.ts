@@ -138,16 +138,40 @@ export interface ServiceOutputs {
   readonly extensionVersion: pulumi.Output<string>;
 }
 
+/** One account of a provider, and what the plan lets it hold and cost. */
+export interface AccountSpec {
+  readonly account: string;
+  /** What the config says of the account, as the provider's `accountOptions` read it. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly stack: string;
+  /** The regions with a site, sorted. */
+  readonly regions: readonly string[];
+  readonly nodes: readonly NodeSpec[];
+  /** What the phase lets a month cost; null without a phase. */
+  readonly budgetMicroUsdPerMonth: number | null;
+  /** First day of the month (UTC, `YYYY-MM-01`) from which the budget counts. */
+  readonly budgetFrom: string;
+}
+
+/** Who may reach the nodes of a site, and what its resources wait for. */
+export interface SiteAccess {
+  readonly stack: string;
+  /** Ranges of IPv4 addresses that SSH is open to, sorted. Nothing else comes in. */
+  readonly sshFrom: readonly string[];
+  /** Public keys of the operator, in OpenSSH's form. */
+  readonly operatorKeys: readonly string[];
+  /** What has to stand before anything of the site is made: the account's quota. */
+  readonly after: readonly pulumi.Resource[];
+}
+
 /** The other half of a provider, `declarations` of `declare.ts`: it declares what the plan wants. */
-export interface ProviderDeclare {
+export interface ProviderDeclare<Site = SiteOutputs> {
+  /** Declares what an account has once, its quota and its budget, and returns what its sites have to wait for. */
+  declareAccount?(fleet: pulumi.Resource, account: AccountSpec): readonly pulumi.Resource[];
   /** Declares what nodes share. `fleet` is the parent, never a group, so that no group's end takes it away. */
-  declareSite(fleet: pulumi.Resource, site: SiteSpec): SiteOutputs;
+  declareSite(fleet: pulumi.Resource, site: SiteSpec, access: SiteAccess): Site;
+  /** Opens a site's SSH to one more IPv4 address, which is known only once its machine is made: the collector's. */
+  admit?(fleet: pulumi.Resource, site: Site, name: string, address: pulumi.Output<string>): void;
   /** Declares one node under `parent`. `service` is that of the node's network, null where it has none of its own. */
-  declare(
-    parent: pulumi.Resource,
-    node: NodeSpec,
-    boot: Boot,
-    site: SiteOutputs,
-    service: ServiceOutputs | null,
-  ): NodeOutputs;
+  declare(parent: pulumi.Resource, node: NodeSpec, boot: Boot, site: Site, service: ServiceOutputs | null): NodeOutputs;
 }

@@ -1,0 +1,15 @@
+import { isIPv4 } from "node:net";
+import type { Fleet } from "./stack-config.ts";
+
+/** Who may reach the nodes' machines, as the config says. */
+export type Access = NonNullable<Fleet["access"]>;
+
+/**
+ * Returns the ranges of IPv4 addresses that may reach SSH, sorted, each once: those of `sshFrom`, and the jump host where
+ * the config names it by its address. Machines have IPv4 addresses only, so that a range of IPv6 addresses opens nothing.
+ */
+export function sshRanges(access: Access | null): string[] {
+  const { sshFrom = [], jump } = access ?? {};
+  const ranges = sshFrom.filter((range) => isIPv4(range.split("/")[0] ?? ""));
+  return [...new Set([...ranges, ...(jump !== undefined && isIPv4(jump.host) ? [`${jump.host}/32`] : [])])].toSorted();
+}

@@ -1,0 +1,29 @@
+import { getImagesOutput } from "@pulumi/oci/core/getImages.js";
+import type { Provider } from "@pulumi/oci/provider.js";
+import * as pulumi from "@pulumi/pulumi";
+
+const system = { operatingSystem: "Canonical Ubuntu", operatingSystemVersion: "24.04" } as const;
+
+/**
+ * Returns the newest Ubuntu 24.04 image that Oracle has for a shape, and so for its architecture. Oracle answers an
+ * empty list where it has none, without an error: the program then stops with a sentence that says so.
+ */
+export function newestImage(
+  shape: string,
+  compartmentId: string,
+  region: string,
+  provider: Provider,
+): pulumi.Output<string> {
+  const found = getImagesOutput(
+    { ...system, compartmentId, shape, sortBy: "TIMECREATED", sortOrder: "DESC" },
+    { provider },
+  );
+  return found.apply(({ images }) => {
+    const [newest] = images;
+    if (newest === undefined)
+      throw new pulumi.RunError(
+        `Oracle Cloud lists no image of ${system.operatingSystem} ${system.operatingSystemVersion} for the shape ${shape} in ${region}. Choose another size or region, and check that the account may read images.`,
+      );
+    return newest.id;
+  });
+}
