@@ -29,7 +29,8 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     boot: ["user-data", "ssh"],
     bootLimitBytes: 65_535,
     inboundPorts: true,
-    power: true,
+    // A machine that is switched off is billed until it is deallocated, and no property of a machine says that it is.
+    power: false,
     device: "own",
     spareCapacity: true,
     billing: { unitSeconds: 1 },

@@ -1,6 +1,6 @@
-import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import * as pulumi from "@pulumi/pulumi";
-import { deserializeProperties, getMonitor, setMocks, waitForRPCs } from "@pulumi/pulumi/runtime/index.js";
+import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
+import { deserializeProperties, disconnect, getMonitor, setMocks } from "@pulumi/pulumi/runtime/index.js";
 
 /** One resource as the engine is told of it. */
 export interface Declared {
@@ -46,6 +46,7 @@ function made(name: string): Record<string, unknown> {
     vmId: `vm-${name}`,
     instanceId: `instance-${name}`,
     machineId: `machine-${name}`,
+    reach: { kind: "process", directory: `/nodes/${name}` },
     origin: "http://127.0.0.1:1",
     extensionId: "aaaabbbbccccddddeeeeffffgggghhhh",
     extensionVersion: "1.0.0",
@@ -106,7 +107,7 @@ export async function declaredBy<Outputs>(
   };
   const outputs = declare();
   await settled(outputs);
-  await waitForRPCs();
+  await disconnect();
   return { resources: resources.toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1)), outputs };
 }
 
