@@ -10,6 +10,7 @@ import { spoolImport } from "./journal/spool.ts";
 import { turns } from "./journal/turns.ts";
 import { type Log, sentenceOf } from "./log.ts";
 import { followAccounts } from "./networks/follow.ts";
+import { keepSchedule, openSchedule } from "./schedule/schedule.ts";
 import { noteDeletedUnread } from "./store/absence.ts";
 import { pruneChanges } from "./store/changes.ts";
 import { type Database, openDatabase } from "./store/database.ts";
@@ -73,11 +74,19 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     await fleet.look();
 
     const importSpool = config.spoolDirectory === null ? null : spoolImport(config.spoolDirectory, shared);
+    const schedule = openSchedule({ database, log, now, monotonicMs: () => performance.now() });
     const accounts =
       config.networksDirectory === null
         ? null
-        : followAccounts(config.networksDirectory, { ...shared, fetch: globalThis.fetch, readCron: config.readCron });
+        : followAccounts(config.networksDirectory, {
+            ...shared,
+            schedule,
+            fetch: globalThis.fetch,
+            readCron: config.readCron,
+          });
     if (accounts !== null) endings.push(() => accounts.stop());
+    await accounts?.look();
+    endings.push(keepSchedule(schedule, log, now));
     endings.push(
       repeat(watchMs, log, "watch", async () => {
         await accounts?.look();

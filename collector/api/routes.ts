@@ -352,18 +352,26 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     },
   );
 
-  const Runs = z.strictObject({ job: z.string().max(300).optional(), ...paging });
+  const Runs = z.strictObject({
+    job: z.string().max(300).optional(),
+    outcome: z.string().max(100).optional(),
+    ...range,
+    ...paging,
+  });
+  const RunPlace = z.tuple([z.iso.datetime(), Id]);
   get(
     app,
     "/runs",
-    "Claimed due times of jobs, the newest first.",
+    "Due times of jobs and what became of each, the latest first.",
     { query: Runs, answer: RunList },
     async ({ query }) => {
       const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, IdPlace);
+      const place = placeIn(query.after, RunPlace);
       const rows = await runRows(database, {
         ...(query.job === undefined ? {} : { job: query.job }),
-        ...(place === undefined ? {} : { after: place[0] }),
+        ...(query.outcome === undefined ? {} : { outcome: query.outcome }),
+        ...bounds(query),
+        ...(place === undefined ? {} : { after: { due: new Date(place[0]), id: place[1] } }),
         limit: limit + 1,
       });
       return pageOf(
@@ -373,11 +381,15 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           id: row.id,
           job: row.job,
           due: row.due.toISOString(),
-          claimedAt: row.claimed_at.toISOString(),
+          attempts: row.attempts,
+          claimedAt: row.claimed_at?.toISOString() ?? null,
+          lateMs: row.claimed_at === null ? null : row.claimed_at.getTime() - row.due.getTime(),
           finishedAt: row.finished_at?.toISOString() ?? null,
           outcome: row.outcome,
+          reason: row.reason,
+          answeredBy: row.answered_by,
         }),
-        (row) => [row.id],
+        (row) => [row.due.toISOString(), row.id],
       );
     },
   );

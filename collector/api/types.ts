@@ -197,14 +197,21 @@ export const ReadingItem = z.object({
 });
 export type ReadingItem = z.infer<typeof ReadingItem>;
 
-/** One attempt at one due time of a job. */
+/** One due time of a job, and what became of it. */
 const RunItem = z.object({
   id: z.string(),
   job: z.string(),
   due: Instant,
-  claimedAt: Instant,
+  attempts: z.int().describe("How often it was begun."),
+  claimedAt: Instant.nullable().describe("When it was last begun; null: never."),
+  lateMs: z.int().nullable().describe("How long after its due time it was last begun; null: never."),
   finishedAt: Instant.nullable(),
-  outcome: z.string().nullable().describe("null: not finished."),
+  outcome: z
+    .string()
+    .nullable()
+    .describe("ok, missed, failed, or the worst that the network answered; null: waiting or under way."),
+  reason: z.string().nullable().describe("Why it was missed, failed, or has to be tried again."),
+  answeredBy: z.string().nullable().describe("The later run that answered for this missed due time."),
 });
 
 /**

@@ -34,6 +34,8 @@ interface Source {
   readonly cron: string;
   /** The call of this source whose answers tell the nodes' verdicts and points; null where none does. */
   readonly nodesCall: string | null;
+  /** How many days back it can be asked, where it tells of past days: then it can answer for missed due times. */
+  readonly reachDays?: number;
 }
 
 /** One answer as it came. An answer that never came has no status, an empty body and the error. */
@@ -64,9 +66,15 @@ export interface ParsedFact {
 export interface Session {
   /**
    * Asks one source; `networkNodeIds` are the nodes of the fleet that the network should know. Returns no answer at all
-   * while the network asked to be left alone.
+   * while the network asked to be left alone. With `since`, due times from that instant on were missed, and days are asked
+   * for from there.
    */
-  read(source: string, networkNodeIds: readonly string[], signal: AbortSignal): Promise<readonly Answer[]>;
+  read(
+    source: string,
+    networkNodeIds: readonly string[],
+    signal: AbortSignal,
+    since: Date | null,
+  ): Promise<readonly Answer[]>;
   /** Words that must never be stored: the password and every token in use. */
   secrets(): readonly string[];
 }

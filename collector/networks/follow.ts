@@ -38,7 +38,7 @@ export function followAccounts(folder: string, dependencies: ReadDependencies): 
     const found = await findAccounts(folder);
     for (const [file, { mark, reader }] of followed) {
       if (found.some((now) => now.file === file && now.mark === mark)) continue;
-      await reader?.stop();
+      await reader?.stop(found.every((now) => now.file !== file));
       followed.delete(file);
     }
     for (const { file, mark } of found) {
@@ -69,7 +69,7 @@ export function followAccounts(folder: string, dependencies: ReadDependencies): 
     async stop() {
       stopped = true;
       await busy;
-      await Promise.all([...followed.values()].map(({ reader }) => reader?.stop()));
+      await Promise.all([...followed.values()].map(({ reader }) => reader?.stop(false)));
     },
   };
 }

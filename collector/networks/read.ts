@@ -1,5 +1,7 @@
 import type { Log } from "../log.ts";
-import { type ScheduledJob, scheduleJob } from "../schedule/jobs.ts";
+import { cronOf } from "../schedule/cron.ts";
+import type { DueRun, Job, RunEnd } from "../schedule/jobs.ts";
+import type { Schedule } from "../schedule/schedule.ts";
 import { beginUnread, endUnread, lastUnderstood } from "../store/absence.ts";
 import type { Database } from "../store/database.ts";
 import { type AccountKey, knowAccount, storeAnswers, tiedNodeIds, type UnderstoodAnswer } from "../store/readings.ts";
@@ -10,6 +12,7 @@ import { redactReading } from "./redaction.ts";
 export interface ReadDependencies {
   readonly database: Database;
   readonly log: Log;
+  readonly schedule: Schedule;
   readonly now: () => Date;
   readonly fetch: typeof globalThis.fetch;
   /** Replaces the adapter's own schedule of what its nodes are read by; null: the adapter's own. */
@@ -21,7 +24,8 @@ export interface AccountReader {
   readonly key: AccountKey;
   /** Looks whether the last understood answer is too old to stand for the present. */
   watchAbsence(): Promise<void>;
-  stop(): Promise<void>;
+  /** Ends the reading; with `left`, the account is no longer to be read at all, and nothing of it is due from now on. */
+  stop(left: boolean): Promise<void>;
 }
 
 // Readings that may fail in a row before what they told counts as unknown.
@@ -33,7 +37,7 @@ export async function readAccountOnSchedule(
   account: AccountFile,
   dependencies: ReadDependencies,
 ): Promise<AccountReader> {
-  const { database, log, now, fetch, readCron } = dependencies;
+  const { database, log, now, fetch, readCron, schedule } = dependencies;
   const key: AccountKey = { network: account.network, account: account.account };
   await knowAccount(database, key, account.label, adapter.practice);
   const session = adapter.open(account, { fetch, now });
@@ -43,33 +47,39 @@ export async function readAccountOnSchedule(
   let trouble: string | null = null;
   let unread = false;
 
-  const jobs = new Map<string, ScheduledJob>();
-  for (const source of adapter.sources) {
-    const job = {
+  const cronOfSource = (source: Adapter["sources"][number]): string =>
+    source.nodesCall === null ? source.cron : (readCron ?? source.cron);
+  const jobs: Job[] = adapter.sources.map((source) => {
+    return {
       name: `${key.network}/${key.account}/${source.name}`,
-      cron: source.nodesCall === null ? source.cron : (readCron ?? source.cron),
-      async run(signal: AbortSignal): Promise<string> {
-        const answers = await session.read(source.name, await tiedNodeIds(database, key.network), signal);
+      cron: cronOfSource(source),
+      reachMs: (source.reachDays ?? 0) * 86_400_000,
+      async run({ since, signal }: DueRun): Promise<RunEnd> {
+        const answers = await session.read(source.name, await tiedNodeIds(database, key.network), signal, since);
         signal.throwIfAborted();
-        if (answers.length === 0) return "left alone";
+        if (answers.length === 0) return { outcome: "left alone" };
         const understood = answers.map((answer) => understandAnswer(adapter, session, answer));
-        await storeAnswers(database, key, adapter, adapter.stallMs(account), understood, now());
         const failed = understood.find(({ outcome }) => outcome !== "ok");
         tell(failed);
         const telling = understood.filter(
           ({ answer }) => source.nodesCall !== null && answer.call.startsWith(source.nodesCall),
         );
-        const [heard] = telling;
-        if (heard !== undefined && telling.every(({ outcome }) => outcome === "ok")) {
-          heardAt = heard.answer.finishedAt;
+        const heardNow = telling.every(({ outcome }) => outcome === "ok") ? (telling[0]?.answer ?? null) : null;
+        if (heardNow !== null) {
+          heardAt = heardNow.finishedAt;
           unread = false;
-          await endUnread(database, key, heard.answer.startedAt);
         }
-        return failed?.outcome ?? "ok";
+        return {
+          outcome: failed?.outcome ?? "ok",
+          reason: failed === undefined ? null : `${failed.answer.call}: ${failed.reason}`.slice(0, 500),
+          async record(transaction) {
+            if (heardNow !== null) await endUnread(transaction, key, heardNow.startedAt);
+            await storeAnswers(transaction, key, adapter, adapter.stallMs(account), understood, now());
+          },
+        };
       },
     };
-    jobs.set(source.name, scheduleJob(job, database, log, now));
-  }
+  });
 
   const tell = (failed: UnderstoodAnswer | undefined): void => {
     const sentence = failed === undefined ? null : `${failed.answer.call}: ${failed.outcome}, ${failed.reason}`;
@@ -80,7 +90,8 @@ export async function readAccountOnSchedule(
     trouble = sentence;
   };
 
-  const periodMs = (nodesSource === undefined ? undefined : jobs.get(nodesSource.name))?.periodMs ?? 0;
+  const periodMs = nodesSource === undefined ? 0 : periodOf(cronOfSource(nodesSource), startedAt);
+  for (const job of jobs) await schedule.add(job);
   return {
     key,
     async watchAbsence() {
@@ -98,10 +109,17 @@ export async function readAccountOnSchedule(
         now(),
       );
     },
-    async stop() {
-      await Promise.all([...jobs.values()].map((job) => job.stop()));
+    async stop(left) {
+      for (const { name } of jobs) await schedule.leave(name, left);
     },
   };
+}
+
+/** Returns the distance of the two due times after `at`, in milliseconds. */
+function periodOf(expression: string, at: Date): number {
+  const cron = cronOf(expression);
+  const first = cron.next(at);
+  return cron.next(first).getTime() - first.getTime();
 }
 
 /**

@@ -1,83 +1,29 @@
-import cron from "node-cron";
-import { type Log, sentenceOf } from "../log.ts";
-import type { Database } from "../store/database.ts";
-import { claimRun, finishRun } from "../store/runs.ts";
+import type { InTransaction } from "../store/database.ts";
 
 /** A job that is run at the due times of a node-cron expression, in UTC. */
 export interface Job {
   /** The name under which its due times are claimed: the same in every collector on one database. */
   readonly name: string;
   readonly cron: string;
-  /** Does one run and returns how it ended. An error is logged and ends the run as `failed`. */
-  run(signal: AbortSignal): Promise<string>;
+  /** How far back, in milliseconds, a run can answer for due times that were missed; 0: it tells of the present only. */
+  readonly reachMs: number;
+  /** Does one run. An error is logged, and the due time is tried again or ends as `failed`. */
+  run(due: DueRun): Promise<RunEnd>;
 }
 
-/** A job that is being scheduled, until `stop`. */
-export interface ScheduledJob {
-  /** The distance of the next two due times in milliseconds. */
-  readonly periodMs: number;
-  /** Ends the schedule and a run that is under way. */
-  stop(): Promise<void>;
+/** What a run is for. */
+export interface DueRun {
+  readonly due: Date;
+  /** The oldest missed due time that this run should answer for too; null where there is none. */
+  readonly since: Date | null;
+  readonly signal: AbortSignal;
 }
 
-// How long a run may take before its claim counts as abandoned.
-const leaseMs = 120_000;
-
-/** Schedules a job. Each due time is claimed in the database first: whoever loses the claim does nothing. */
-export function scheduleJob(job: Job, database: Database, log: Log, now: () => Date): ScheduledJob {
-  const stopping = new AbortController();
-  let busy: Promise<void> | undefined;
-
-  const runOnce = async (due: Date): Promise<void> => {
-    try {
-      const run = await claimRun(database, job.name, due, now(), leaseMs);
-      if (run === undefined) return;
-      let outcome = "failed";
-      try {
-        outcome = await job.run(stopping.signal);
-      } catch (error) {
-        if (stopping.signal.aborted) outcome = "stopped";
-        else log("error", `The job ${job.name} failed: ${sentenceOf(error)}`, { job: job.name });
-      }
-      await finishRun(database, run, outcome, now());
-    } catch (error) {
-      log("error", `The job ${job.name} could not be claimed or noted: ${sentenceOf(error)}`, { job: job.name });
-    }
-  };
-
-  const task = cron.createTask(
-    job.cron,
-    async ({ date }) => {
-      if (stopping.signal.aborted) return;
-      busy = runOnce(wholeSecond(date));
-      await busy;
-    },
-    {
-      name: job.name,
-      timezone: "UTC",
-      noOverlap: true,
-      suppressMissedWarning: true,
-      logger: {
-        info: (message) => log("info", message, { job: job.name }),
-        warn: (message) => log("warn", message, { job: job.name }),
-        error: (message) => log("error", sentenceOf(message), { job: job.name }),
-        debug: () => undefined,
-      },
-    },
-  );
-  const [first, second] = task.getNextRuns(2);
-  void task.start();
-  return {
-    periodMs: first === undefined || second === undefined ? 86_400_000 : second.getTime() - first.getTime(),
-    async stop() {
-      stopping.abort();
-      await task.destroy();
-      await busy;
-    },
-  };
-}
-
-/** Due times are whole seconds: two collectors have to name the same instant. */
-function wholeSecond(date: Date): Date {
-  return new Date(Math.floor(date.getTime() / 1000) * 1000);
+/** How a run ended. */
+export interface RunEnd {
+  /** `ok`, or the worst thing that happened. */
+  readonly outcome: string;
+  readonly reason?: string | null;
+  /** Writes what the run brought, in the very transaction that ends it: there is never one without the other. */
+  readonly record?: (transaction: InTransaction) => Promise<void>;
 }

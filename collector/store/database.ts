@@ -9,6 +9,14 @@ import type { Tables } from "./schema.ts";
 export type Database = Kysely<Tables>;
 export type InTransaction = Transaction<Tables>;
 
+/** Runs `work` in the transaction that `database` is, or in one of its own. */
+export async function inTransaction<Result>(
+  database: Database,
+  work: (transaction: InTransaction) => Promise<Result>,
+): Promise<Result> {
+  return database.isTransaction ? work(database as InTransaction) : database.transaction().execute(work);
+}
+
 /** The oldest server that the queries are written for. */
 const leastMajor = 16;
 

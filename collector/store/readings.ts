@@ -6,7 +6,7 @@ import { foldReward } from "../states/reward.ts";
 import type { LayerChange } from "../states/timeline.ts";
 import { changeOfVerdict } from "../states/verdict.ts";
 import { appendChanges, type Change } from "./changes.ts";
-import type { Database, InTransaction } from "./database.ts";
+import { type Database, type InTransaction, inTransaction } from "./database.ts";
 import { applyLayerChanges } from "./layers.ts";
 
 /** Whose readings they are. */
@@ -54,7 +54,8 @@ export async function tiedNodeIds(database: Database, network: string): Promise<
 
 /**
  * Stores what one asking brought: every answer as a reading, the facts of those that were understood, and what they
- * make of the verdict and reward layers of tied nodes; in one transaction, so no fact is without its reading.
+ * make of the verdict and reward layers of tied nodes; in one transaction, that of `database` where it is one, so no fact
+ * is without its reading.
  */
 export async function storeAnswers(
   database: Database,
@@ -64,7 +65,7 @@ export async function storeAnswers(
   answers: readonly UnderstoodAnswer[],
   now: Date,
 ): Promise<void> {
-  await database.transaction().execute(async (transaction) => {
+  await inTransaction(database, async (transaction) => {
     const readings: { id: string; understood: UnderstoodAnswer }[] = [];
     for (const understood of answers) {
       readings.push({ id: await storeReading(transaction, key, understood), understood });

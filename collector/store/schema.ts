@@ -133,14 +133,26 @@ export interface Tables {
     reason: string;
   };
   node_event: { id: Identity; node_id: number; at: Date; name: string; detail: Json };
+  job: {
+    name: string;
+    cron: string | null;
+    planned_until: Date;
+    busy_until: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  };
   run: {
     id: Identity;
     job: string;
     due: Date;
-    claimed_at: Date;
-    lease_until: Date;
+    claimed_at: Date | null;
+    claimed_by: string | null;
+    lease_until: Date | null;
+    attempts: Generated<number>;
     finished_at: Date | null;
     outcome: string | null;
+    reason: string | null;
+    answerable: Generated<boolean>;
+    answered_by: BigInteger | null;
   };
   change: { id: Identity; at: Date; topic: string; subject: string };
 }

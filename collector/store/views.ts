@@ -337,13 +337,25 @@ export async function readingRow(database: Database, id: string) {
   return database.selectFrom("reading").selectAll().where("id", "=", id).executeTakeFirst();
 }
 
-/** Returns runs, the newest first. */
+/** Returns due times of jobs, the latest first. */
 export async function runRows(
   database: Database,
-  filter: { readonly job?: string; readonly after?: string; readonly limit: number },
+  filter: {
+    readonly job?: string;
+    readonly outcome?: string;
+    readonly from?: Date;
+    readonly to?: Date;
+    readonly after?: { readonly due: Date; readonly id: string };
+    readonly limit: number;
+  },
 ) {
-  let query = database.selectFrom("run").selectAll().orderBy("id", "desc").limit(filter.limit);
+  const { after } = filter;
+  let query = database.selectFrom("run").selectAll().orderBy("due", "desc").orderBy("id", "desc").limit(filter.limit);
   if (filter.job !== undefined) query = query.where("job", "=", filter.job);
-  if (filter.after !== undefined) query = query.where("id", "<", filter.after);
+  if (filter.outcome !== undefined) query = query.where("outcome", "=", filter.outcome);
+  if (filter.from !== undefined) query = query.where("due", ">=", filter.from);
+  if (filter.to !== undefined) query = query.where("due", "<", filter.to);
+  if (after !== undefined)
+    query = query.where(sql<boolean>`(due, id) < (${after.due}::timestamptz, ${after.id}::bigint)`);
   return query.execute();
 }

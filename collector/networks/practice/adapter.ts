@@ -51,7 +51,7 @@ export const practice: Adapter<PracticeAccount> = {
   practice: true,
   sources: [
     { name: "nodes", cron: "*/10 * * * * *", nodesCall: "sentrynode/list" },
-    { name: "days", cron: "5 * * * * *", nodesCall: null },
+    { name: "days", cron: "5 * * * * *", nodesCall: null, reachDays: 365 },
   ],
   metricOf: (name) =>
     name.startsWith("season-points:") ? seasonPoints : Object.hasOwn(metrics, name) ? metrics[name] : undefined,

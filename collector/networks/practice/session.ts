@@ -80,13 +80,14 @@ export function openPractice(account: PracticeAccount, { fetch, now }: SessionDe
     return answers;
   };
 
-  const readDays = async (ids: readonly string[], signal: AbortSignal): Promise<Answer[]> => {
+  const readDays = async (ids: readonly string[], signal: AbortSignal, since: Date | null): Promise<Answer[]> => {
     // The network's days are those of its own clock, which runs faster than ours.
     const status = await send("status", "/api/status", null, signal);
     const end = status.failure === null ? understoodOr(null, () => networkTime(status.body)) : null;
     if (end === null) return [status];
     const answers = [status];
-    const series = { start: Math.max(0, end - seriesMs), end, type: "DAY" };
+    // How far its clock was then cannot be known: days that were missed are asked for from its beginning.
+    const series = { start: since === null ? Math.max(0, end - seriesMs) : 0, end, type: "DAY" };
     for (const call of ["point/stats", ...ids.map((id) => `sentrynode/stats/${encodeURIComponent(id)}`)]) {
       const answer = await ask(call, series, signal);
       answers.push(answer);
@@ -96,9 +97,9 @@ export function openPractice(account: PracticeAccount, { fetch, now }: SessionDe
   };
 
   return {
-    async read(source, ids, signal) {
+    async read(source, ids, signal, since) {
       if (asker.leftAlone()) return [];
-      return source === "days" ? readDays(ids, signal) : readNodes(ids, signal);
+      return source === "days" ? readDays(ids, signal, since) : readNodes(ids, signal);
     },
     secrets: () => [...used],
   };

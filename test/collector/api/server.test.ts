@@ -12,7 +12,7 @@ import { practice } from "../../../collector/networks/practice/adapter.ts";
 import type { Database } from "../../../collector/store/database.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { knowAccount, storeAnswers } from "../../../collector/store/readings.ts";
-import { claimRun } from "../../../collector/store/runs.ts";
+import { planRuns, putJob } from "../../../collector/store/runs.ts";
 import { serverForFile } from "../database.ts";
 import { inventoryFile, nodeRecord } from "../inventory.ts";
 
@@ -111,7 +111,12 @@ async function populate(): Promise<void> {
     [{ answer, body: '{"x":1}', outcome: "ok", reason: null, facts }],
     now,
   );
-  await claimRun(database, "job", now, now, 1000);
+  await putJob(database, "job", "* * * * *", now);
+  const dues = [
+    { due: now, missed: "no collector ran", answerable: true },
+    { due: new Date(now.getTime() + 1), missed: null, answerable: false },
+  ];
+  await planRuns(database, [{ name: "job", after: now, until: new Date(now.getTime() + 1), dues }], now);
 }
 
 describe("the API", () => {

@@ -1,7 +1,6 @@
 import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
 import { migrations, openDatabase } from "../../../collector/store/database.ts";
-import { claimRun, finishRun } from "../../../collector/store/runs.ts";
 import { serverForFile } from "../database.ts";
 
 const server = serverForFile();
@@ -56,18 +55,5 @@ describe("opening the database", () => {
       expect(error).toMatchObject({ code: "bad-input", problems: [{ path: "DATABASE_URL" }] });
       expect(String((error as Error).message)).not.toContain("hidden-word");
     }
-  });
-});
-
-describe("the ledger of due times", () => {
-  it("gives each due time to exactly one of many who claim it at once", async () => {
-    const { database } = await server.fresh();
-    const due = new Date(Date.UTC(2026, 0, 1));
-    const claims = await Promise.all(Array.from({ length: 20 }, () => claimRun(database, "job", due, due, 1000)));
-    const won = claims.filter((claim) => claim !== undefined);
-    expect(won).toHaveLength(1);
-    await finishRun(database, won[0] as NonNullable<(typeof won)[0]>, "ok", due);
-    expect(await claimRun(database, "job", due, due, 1000)).toBeUndefined();
-    expect(await claimRun(database, "other job", due, due, 1000)).toBeDefined();
   });
 });
