@@ -73,7 +73,7 @@ export interface Session {
     source: string,
     networkNodeIds: readonly string[],
     signal: AbortSignal,
-    since: Date | null,
+    since?: Date | null,
   ): Promise<readonly Answer[]>;
   /** Words that must never be stored: the password and every token in use. */
   secrets(): readonly string[];

@@ -97,7 +97,7 @@ export function openPractice(account: PracticeAccount, { fetch, now }: SessionDe
   };
 
   return {
-    async read(source, ids, signal, since) {
+    async read(source, ids, signal, since = null) {
       if (asker.leftAlone()) return [];
       return source === "days" ? readDays(ids, signal, since) : readNodes(ids, signal);
     },

@@ -73,7 +73,7 @@ const misbehave = (request: Record<string, unknown>): Promise<void> => admin("PO
 /** Reads one source as the schedule does and returns how each call ended. */
 async function read(source: "nodes" | "days"): Promise<string[]> {
   const ids = await tiedNodeIds(database, "practice");
-  const answers = await session.read(source, ids, new AbortController().signal, null);
+  const answers = await session.read(source, ids, new AbortController().signal);
   const understood = answers.map((answer) => understandAnswer(practice, session, answer));
   await storeAnswers(database, key, practice, practice.stallMs(account), understood, new Date());
   return understood.map(({ answer, outcome }) => `${answer.call.split("?")[0]} ${outcome}`);
