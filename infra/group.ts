@@ -13,6 +13,6 @@ export function declareGroup(
 ): DeclaredNode[] {
   const parent = new pulumi.ComponentResource("gradientlab:fleet:Group", group.name, {}, { parent: fleet });
   const declared: DeclaredNode[] = [];
-  for (const node of group.nodes) declared.push(declareNode(parent, node, group.boot, provider, siteOf(node), service));
+  for (const node of group.nodes) declared.push(declareNode(parent, node, provider, siteOf(node), service));
   return declared;
 }

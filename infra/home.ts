@@ -22,3 +22,8 @@ export function checkoutOf(inside: string): string {
 export function homeOf(checkout: string, env: Readonly<Record<string, string | undefined>> = process.env): string {
   return env.GRADIENTLAB_HOME ?? join(checkout, ".gradientlab");
 }
+
+/** Returns the agent's program as `build` compiles it: one file for the Node.js of any distribution we run on. */
+export function agentFile(checkout: string): string {
+  return join(checkout, "infra", "bin", "node", "agent.cjs");
+}

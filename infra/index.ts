@@ -1,8 +1,9 @@
+import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { parseConfig } from "./config.ts";
 import { declareFleet, type FleetOutputs } from "./fleet.ts";
-import { checkoutOf } from "./home.ts";
+import { agentFile, checkoutOf } from "./home.ts";
 import { networkServices } from "./network-services.ts";
 import { planFleet } from "./plan.ts";
 import { BadInput, ExplainedError } from "./problem.ts";
@@ -20,12 +21,14 @@ export default async function program(): Promise<FleetOutputs> {
   try {
     const here = import.meta.dirname;
     const providers = findProviders(here, process.env.GRADIENTLAB_EXTRA);
-    const workloads = [...findWorkloads(workloadFolders(checkoutOf(here)))];
+    const checkout = checkoutOf(here);
+    const workloads = [...findWorkloads(workloadFolders(checkout))];
     const around = {
       providers: providers.facts,
       workloads: new Map(workloads.map(([name, { descriptor }]) => [name, descriptor])),
       services: new Set(Object.keys(networkServices)),
       arch: process.arch === "arm64" ? "arm64" : "x64",
+      boot: { keys: { operator: [], collector: [] }, agent: () => readFileSync(agentFile(checkout), "utf8") },
     } as const;
     const secret: string[] = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? "[]");
     const config = parseConfig(pulumi.runtime.allConfig(), around, secret);

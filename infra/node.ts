@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { PlannedNode } from "./plan.ts";
-import type { Boot, NodeOutputs, ProviderDeclare, ServiceOutputs, SiteOutputs } from "./providers/provider.ts";
+import type { NodeOutputs, ProviderDeclare, ServiceOutputs, SiteOutputs } from "./providers/provider.ts";
 
 /** A node that was declared: what was planned, and what only its machine can tell. */
 export interface DeclaredNode {
@@ -12,12 +12,11 @@ export interface DeclaredNode {
 export function declareNode(
   group: pulumi.Resource,
   planned: PlannedNode,
-  boot: Boot,
   provider: ProviderDeclare,
   site: SiteOutputs,
   service: ServiceOutputs | null,
 ): DeclaredNode {
-  const { spec } = planned;
+  const { spec, boot } = planned;
   const node = new pulumi.ComponentResource("gradientlab:fleet:Node", spec.key, {}, { parent: group });
   return { planned, outputs: provider.declare(node, spec, boot, site, service) };
 }

@@ -1,3 +1,4 @@
+import { type BootParts, bootChoice, bootOf, bootProblems } from "./boot.ts";
 import type { CollectorHost, CustomSize, FleetConfig, GroupConfig, Known } from "./config.ts";
 import type { InventoryPhase, NodeRecord, PriceLine } from "./inventory.ts";
 import { placementOf } from "./placement.ts";
@@ -12,21 +13,24 @@ export interface Surroundings extends Known {
   readonly services: ReadonlySet<string>;
   /** The architecture of the machine that the program runs on: that of nodes of size `host`. */
   readonly arch: NodeSpec["arch"];
+  /** Public keys beside those of the config, and the agent's program. */
+  readonly boot: BootParts;
 }
 
 /** One node: what its provider is told, and what the inventory says of it before its machine exists. */
 export interface PlannedNode {
   readonly spec: NodeSpec;
   readonly record: Omit<NodeRecord, "machineId" | "placement" | "reach">;
+  /** Made when it is read: a machine's document is some 80 kB, and a plan may have a thousand nodes. */
+  readonly boot: Boot;
 }
 
-/** One group with its nodes by slot. All nodes of a group boot the same way. */
+/** One group with its nodes by slot. */
 export interface PlannedGroup {
   readonly name: string;
   readonly provider: string;
   readonly workload: string;
   readonly network: string | null;
-  readonly boot: Boot;
   readonly nodes: readonly PlannedNode[];
 }
 
@@ -57,8 +61,9 @@ export interface FleetPlan {
 /** Returns the plan of a checked config. It depends on nothing else: not on the clock, nor on what is deployed. */
 export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan {
   const refusals: Problem[] = [];
+  const parts = withKeysOf(config, around.boot);
   const groups = config.groups.map((group) =>
-    planGroup(group, config, found(around.providers, group.provider), around, refusals),
+    planGroup(group, config, found(around.providers, group.provider), around, parts, refusals),
   );
   const collector = typeof config.collector === "string" ? null : planHost(config.collector, config, around);
   const sites: SiteSpec[] = [];
@@ -93,6 +98,7 @@ function planGroup(
   config: FleetConfig,
   facts: ProviderFacts,
   around: Surroundings,
+  parts: BootParts,
   refusals: Problem[],
 ): PlannedGroup {
   const { name, provider, region, size, workload, network, revision, options } = group;
@@ -102,9 +108,9 @@ function planGroup(
   };
   const descriptor = found(around.workloads, workload);
   const machine = machineOf(size, facts);
-  const byProcess = facts.traits.boot.includes("process");
-
-  if (byProcess && network !== null && !around.services.has(network))
+  const booting = { facts, descriptor, parts };
+  const { kind, os } = bootChoice(facts, options);
+  if (kind === "process" && network !== null && !around.services.has(network))
     refuse(
       "network",
       network,
@@ -120,7 +126,6 @@ function planGroup(
     );
 
   const stopped = new Set(group.stopped);
-  const [os = "host"] = facts.traits.os;
   const domains = facts.domains(region);
   const prices = new Map<string, readonly PriceLine[]>();
   const nodes = liveSlots(group.count, group.retired).map((slot): PlannedNode => {
@@ -154,6 +159,9 @@ function planGroup(
     prices.set(`${shape} ${power}`, price);
     return {
       spec,
+      get boot() {
+        return bootOf(spec, booting);
+      },
       record: {
         key,
         group: name,
@@ -171,19 +179,17 @@ function planGroup(
       },
     };
   });
-  const { process, probes, heartbeatStaleSeconds } = descriptor;
+  const longest = nodes.at(-1)?.spec;
+  refusals.push(...bootProblems(longest, path, booting));
+  return { name, provider, workload, network, nodes };
+}
+
+/** The keys of the config beside those that are known anyway. */
+function withKeysOf({ access }: FleetConfig, { keys, agent }: BootParts): BootParts {
+  const { operator = [], collector = [] } = access?.keys ?? {};
   return {
-    name,
-    provider,
-    workload,
-    network,
-    boot: {
-      kind: "process",
-      ...process,
-      probes,
-      ...(heartbeatStaleSeconds === undefined ? {} : { heartbeatStaleSeconds }),
-    },
-    nodes,
+    agent,
+    keys: { operator: [...operator, ...keys.operator], collector: [...collector, ...keys.collector] },
   };
 }
 

@@ -22,6 +22,21 @@ export const ProcessUnit = z.strictObject({
 });
 export type ProcessUnit = z.infer<typeof ProcessUnit>;
 
+/**
+ * A service of a node that is a machine of its own. In `exec` the words `{node}` and `{browser}` are filled in. Memory
+ * is in hundredths of the machine's; at `high` the kernel reclaims, at `max` it ends the unit, which is started again.
+ */
+export const MachineUnit = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]*$/),
+  exec: z.array(z.string()).min(1),
+  stopSeconds: z.int().min(1).max(300).default(20),
+  memoryPercent: z.strictObject({ high: z.int().min(1).max(100), max: z.int().min(1).max(100) }),
+  swapMaxMib: z.int().nonnegative(),
+  /** Days between two planned restarts, which give back what a long-running program has leaked. */
+  recycleDays: z.int().min(1).max(31).optional(),
+});
+export type MachineUnit = z.infer<typeof MachineUnit>;
+
 /** How the agent tells whether a layer is up. */
 export const Probe = z.discriminatedUnion("kind", [
   /** The named unit runs. */
@@ -62,5 +77,12 @@ export const WorkloadDescriptor = z.strictObject({
     /** Files of the workload's folder that are copied to `<node>/workload/`. */
     files: z.array(z.string()).default([]),
   }),
+  /** Boot as a machine of its own; a workload without it runs as processes only. */
+  machine: z
+    .strictObject({
+      needs: z.array(z.enum(["browser"])),
+      units: z.array(MachineUnit).min(1),
+    })
+    .optional(),
 });
 export type WorkloadDescriptor = z.infer<typeof WorkloadDescriptor>;

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { accounts } from "../../cloud-init/machine/layout.ts";
 import type { Reach } from "../inventory.ts";
 import type { Boot, NodeSpec } from "./provider.ts";
 
@@ -17,7 +18,7 @@ export function placementOf(node: NodeSpec): { readonly domain: string; readonly
 
 /** Returns how a cloud's machine is reached at an address. Its host keys are known after first contact. */
 export function sshReach(address: pulumi.Output<string>): pulumi.Output<Reach> {
-  return address.apply((host): Reach => ({ kind: "ssh", host, port: 22, user: "collector", hostKeys: [] }));
+  return address.apply((host): Reach => ({ kind: "ssh", host, port: 22, user: accounts.agent, hostKeys: [] }));
 }
 
 /** Returns a function that asks for each name once: nodes that want the same share one answer. */

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
+import type { UserDataEncoding } from "../../cloud-init/document.ts";
 import type { Probe, WorkloadDescriptor } from "../../cloud-init/workloads/descriptor.ts";
 import type { Reach } from "../inventory.ts";
 import type { Ledger } from "../ledger.ts";
@@ -100,7 +101,10 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
   readonly defaultRegion: string | null;
   readonly traits: {
     readonly boot: readonly BootKind[];
+    /** The most bytes that user data may have, encoded as `userData` says; null where nothing limits it. */
     readonly bootLimitBytes: number | null;
+    /** How the provider takes user data; without it as it stands. */
+    readonly userData?: UserDataEncoding;
     readonly inboundPorts: boolean;
     readonly power: boolean;
     /** Whether each node is a device with an address of its own, or all share this machine. */
@@ -110,6 +114,8 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
     readonly os: readonly OsName[];
   };
   readonly ledger: Ledger;
+  /** Returns how a node with these options boots and its system, where options decide; else the first of the traits. */
+  bootOf?(options: Options): { readonly kind: BootKind; readonly os: OsName };
   /** Terms to acknowledge; empty where the provider has none. */
   readonly terms: readonly Terms[];
   /** Returns the failure domains of a region in the provider's order; empty where the provider has none. */

@@ -13,4 +13,8 @@ export const known: Surroundings = {
   workloads: new Map([...workloads].map(([name, { descriptor }]) => [name, descriptor])),
   services: new Set(["practice"]),
   arch: "x64",
+  boot: {
+    keys: { operator: ["ssh-ed25519 AAAAoperator"], collector: ["ssh-ed25519 AAAAcollector"] },
+    agent: () => "// The agent's program.\n",
+  },
 };

@@ -28,6 +28,7 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
   traits: {
     boot: ["user-data", "ssh"],
     bootLimitBytes: 65_535,
+    userData: "gzip-base64",
     inboundPorts: true,
     // A machine that is switched off is billed until it is deallocated, and no property of a machine says that it is.
     power: false,

@@ -2,6 +2,7 @@ import { VirtualMachine } from "@pulumi/azure-native/compute/virtualMachine.js";
 import { NetworkInterface } from "@pulumi/azure-native/network/networkInterface.js";
 import { PublicIPAddress } from "@pulumi/azure-native/network/publicIPAddress.js";
 import * as pulumi from "@pulumi/pulumi";
+import { encodeUserData } from "../../../cloud-init/document.ts";
 import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
@@ -56,7 +57,7 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
       osProfile: {
         adminUsername,
         computerName: name,
-        customData: Buffer.from(userData).toString("base64"),
+        customData: encodeUserData(userData, "gzip-base64"),
         linuxConfiguration: {
           disablePasswordAuthentication: true,
           ssh: {

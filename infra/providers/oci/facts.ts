@@ -35,6 +35,7 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
   traits: {
     boot: ["user-data", "ssh"],
     bootLimitBytes: 32_000,
+    userData: "gzip-base64",
     inboundPorts: true,
     power: true,
     device: "own",

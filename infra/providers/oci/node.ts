@@ -1,5 +1,6 @@
 import { Instance } from "@pulumi/oci/core/instance.js";
 import type * as pulumi from "@pulumi/pulumi";
+import { encodeUserData } from "../../../cloud-init/document.ts";
 import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
@@ -26,7 +27,7 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
         assignPublicIp: "true",
         nsgIds: [site.securityGroupId],
       },
-      metadata: { user_data: Buffer.from(userData).toString("base64") },
+      metadata: { user_data: encodeUserData(userData, "gzip-base64") },
       instanceOptions: { areLegacyImdsEndpointsDisabled: true },
       state: node.power === "on" ? "RUNNING" : "STOPPED",
       freeformTags: { "gradientlab-stack": site.stack, "gradientlab-node": node.key },

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../../infra/config.ts";
 import { declareFleet } from "../../../infra/fleet.ts";
-import { type PlannedGroup, planFleet } from "../../../infra/plan.ts";
+import { planFleet } from "../../../infra/plan.ts";
 import type { ProviderFacts } from "../../../infra/providers/provider.ts";
 import { findProviders } from "../../../infra/providers/registry.ts";
 import { extra } from "../../harness/project.ts";
@@ -35,19 +35,12 @@ async function declared(groups: Record<string, unknown>, more: object = {}): Pro
     ...more,
   };
   const config = parseConfig({ "gradientlab:fleet": JSON.stringify(fleet) }, known);
-  const planned = planFleet(config, known);
-  expect(planned.refusals).toEqual([]);
-  const plan = { ...planned, groups: planned.groups.map(booting) };
+  const plan = planFleet(config, known);
+  expect(plan.refusals).toEqual([]);
   const { resources } = await declaredBy(() =>
     declareFleet(plan, { stack: "dev", providers, access: config.access, budgetFrom: "2026-11-01" }),
   );
   return resources;
-}
-
-/** A cloud's machine boots a document; what is in it is no matter of the provider's. */
-function booting(group: PlannedGroup): PlannedGroup {
-  const byProcess = known.providers.get(group.provider)?.traits.boot.includes("process");
-  return byProcess ? group : { ...group, boot: { kind: "user-data", text: "#cloud-config\n{}\n" } };
 }
 
 /** The inventory differs whenever anything does. A quota is what the account's nodes add up to. */

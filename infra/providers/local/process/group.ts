@@ -34,6 +34,7 @@ import {
 import { journalExtent, readJournal } from "../../../../cloud-init/agent/journal.ts";
 import { lockIsHeld } from "../../../../cloud-init/agent/liveness.ts";
 import { logTail } from "../../../../cloud-init/agent/logs.ts";
+import { browserPolicy, updateManifest } from "../../../../cloud-init/workloads/sentry/policy.ts";
 import { type Browser, findBrowser } from "../../../browser.ts";
 import {
   type Account,
@@ -47,7 +48,6 @@ import { BadInput, ExplainedError, problemsOf } from "../../../problem.ts";
 import { type ProcessIdentity, stillRuns } from "../../../process-identity.ts";
 import { unpackExtension } from "./crx.ts";
 import type { Launch } from "./launch.ts";
-import { browserPolicy, updateManifest } from "./policy.ts";
 import { GroupSpec } from "./spec.ts";
 
 export { GroupSpec } from "./spec.ts";

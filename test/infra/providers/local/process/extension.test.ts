@@ -2,9 +2,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { browserPolicy, updateManifest } from "../../../../../cloud-init/workloads/sentry/policy.ts";
 import { nextBackoff } from "../../../../../infra/providers/local/process/backoff.ts";
 import { extensionId, unpackExtension } from "../../../../../infra/providers/local/process/crx.ts";
-import { browserPolicy, updateManifest } from "../../../../../infra/providers/local/process/policy.ts";
 import { packExtension, temporaryFolder } from "./fixture.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

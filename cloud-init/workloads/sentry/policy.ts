@@ -1,11 +1,15 @@
-import type { GroupSpec } from "./spec.ts";
+/** The network that a browser's extension belongs to, and what the extension finds in its managed storage. */
+export interface ExtensionPolicy {
+  readonly extension: { readonly id: string } | null;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
 
 /**
  * Returns the browser's policies as the value of a JSON file of its `managed` folder. `extensionFolder` is the absolute
  * path, as the browser sees it, of the folder that holds the update manifest; `null` network or extension forces none.
  * Policy names and values: https://chromeenterprise.google/policies/.
  */
-export function browserPolicy(network: GroupSpec["network"], extensionFolder: string): Record<string, unknown> {
+export function browserPolicy(network: ExtensionPolicy | null, extensionFolder: string): Record<string, unknown> {
   const extension = network?.extension ?? null;
   return {
     ...quiet,

@@ -1,0 +1,45 @@
+/**
+ * Where a machine keeps what is ours: the accounts, folders and ports that the boot document makes and that the agent,
+ * the firewall and whoever reaches the machine have to agree on.
+ */
+
+/** The accounts of a machine. Each can do one thing. */
+export const accounts = {
+  /** Runs the workload's browser. Nobody logs in as it. */
+  browser: "gl-browser",
+  /** Writes the journal and answers the collector's key, which can run the agent's verbs and nothing else. */
+  agent: "gl-agent",
+  /** The operator's key as administrator. */
+  operator: "gl-operator",
+  /** The operator's key with one right: to forward a port to the browser's debugging endpoint. */
+  enrol: "gl-enrol",
+} as const;
+
+/** Ports on the loopback address. */
+export const ports = {
+  /** The browser's debugging endpoint. */
+  debugging: 9222,
+  /** The status page, for the operator's tunnel. */
+  status: 9280,
+} as const;
+
+/** Folders and files of a machine, absolute. */
+export const places = {
+  /** The node's folder: what the agent knows as its directory. */
+  node: "/var/lib/gradientlab/node",
+  agent: "/var/lib/gradientlab/node/agent.cjs",
+  /** Packed extensions and their update manifest, which the browser reads as `file://`. */
+  extension: "/var/lib/gradientlab/extension",
+  programs: "/usr/local/lib/gradientlab",
+  /** A link to the browser's binary; it is there when a browser is. */
+  browser: "/usr/local/lib/gradientlab/browser",
+  /** The browser's policy; the browser's own policy folder links to it. */
+  policy: "/etc/gradientlab/policy.json",
+  authorizedKeys: "/etc/ssh/gradientlab",
+  units: "/etc/systemd/system",
+} as const;
+
+/** Returns the name of the systemd service that runs a unit of the workload. */
+export function serviceOf(unit: string): string {
+  return `gradientlab-${unit}.service`;
+}

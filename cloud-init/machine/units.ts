@@ -1,0 +1,255 @@
+import type { MachineUnit } from "../workloads/descriptor.ts";
+import { accounts, places, ports, serviceOf } from "./layout.ts";
+
+/** A systemd unit file by its name. */
+export interface UnitFile {
+  readonly name: string;
+  readonly text: string;
+  /** Whether the machine starts it at boot. */
+  readonly enabled: boolean;
+}
+
+type Section = readonly (readonly [key: string, value: string])[];
+
+function unitFile(name: string, sections: Readonly<Record<string, Section>>): UnitFile {
+  const text = Object.entries(sections)
+    .map(([title, lines]) => `[${title}]\n${lines.map(([key, value]) => `${key}=${value}\n`).join("")}`)
+    .join("\n");
+  return { name, text, enabled: "Install" in sections };
+}
+
+const agent = `/usr/bin/node --max-semi-space-size=1 ${places.agent}`;
+
+/** A service of the agent: it writes in the node's folder and nowhere else. */
+const asAgent: Section = [
+  ["User", accounts.agent],
+  ["Group", accounts.agent],
+  ["SupplementaryGroups", "systemd-journal"],
+  ["Environment", "GRADIENTLAB_SUPERVISED=1"],
+  ["NoNewPrivileges", "yes"],
+  ["ProtectSystem", "strict"],
+  ["ReadWritePaths", places.node],
+  ["ProtectHome", "yes"],
+  ["PrivateTmp", "yes"],
+  ["MemoryMax", "160M"],
+  ["TimeoutStartSec", "120"],
+];
+
+/** Returns the units that every machine has: journal, verbs, firewall, compressed swap, status page. */
+export function machineUnits(everySeconds: number): UnitFile[] {
+  return [
+    unitFile("gradientlab-firewall.service", {
+      Unit: [
+        ["Description", "GradientLab firewall"],
+        ["DefaultDependencies", "no"],
+        ["After", "local-fs.target nss-user-lookup.target"],
+        ["Before", "network-pre.target shutdown.target"],
+        ["Wants", "network-pre.target"],
+        ["Conflicts", "shutdown.target"],
+      ],
+      Service: [
+        ["Type", "oneshot"],
+        ["RemainAfterExit", "yes"],
+        ["ExecStart", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
+        ["ExecReload", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
+      ],
+      Install: [["WantedBy", "sysinit.target"]],
+    }),
+    unitFile("gradientlab-zram.service", {
+      Unit: [["Description", "GradientLab compressed swap in memory"]],
+      Service: [
+        ["Type", "oneshot"],
+        ["RemainAfterExit", "yes"],
+        ["ExecStart", `${places.programs}/zram-swap`],
+      ],
+      Install: [["WantedBy", "swap.target"]],
+    }),
+    unitFile("gradientlab-boot.service", {
+      Unit: [
+        ["Description", "GradientLab journal: the machine booted"],
+        ["After", "local-fs.target systemd-tmpfiles-setup.service"],
+      ],
+      Service: [["Type", "oneshot"], ["RemainAfterExit", "yes"], ["ExecStart", `${agent} hook boot`], ...asAgent],
+      Install: [["WantedBy", "multi-user.target"]],
+    }),
+    unitFile("gradientlab-event@.service", {
+      Unit: [["Description", "GradientLab journal: %i"]],
+      Service: [["Type", "oneshot"], ["ExecStart", `${agent} hook %i`], ...asAgent],
+    }),
+    unitFile("gradientlab-agent.service", {
+      Unit: [
+        ["Description", "GradientLab journal: one sample"],
+        ["After", "gradientlab-boot.service"],
+      ],
+      Service: [
+        ["Type", "oneshot"],
+        ["ExecStart", `${agent} sample`],
+        // The proportional memory of another account's processes is shown to whoever may trace them.
+        ["AmbientCapabilities", "CAP_SYS_PTRACE"],
+        ["CapabilityBoundingSet", "CAP_SYS_PTRACE"],
+        ["Nice", "5"],
+        ...asAgent,
+      ],
+    }),
+    unitFile("gradientlab-agent.timer", {
+      Unit: [["Description", "GradientLab journal: samples"]],
+      Timer: [
+        ["OnActiveSec", "1"],
+        ["OnUnitActiveSec", String(everySeconds)],
+        ["AccuracySec", "1"],
+      ],
+      Install: [["WantedBy", "timers.target"]],
+    }),
+    unitFile("gradientlab-act.path", {
+      Unit: [["Description", "GradientLab: something is asked for"]],
+      Path: [["DirectoryNotEmpty", `${places.node}/actions`]],
+      Install: [["WantedBy", "multi-user.target"]],
+    }),
+    unitFile("gradientlab-act.service", {
+      Unit: [
+        ["Description", "GradientLab: what is asked for"],
+        ["StartLimitIntervalSec", "0"],
+      ],
+      Service: [
+        ["Type", "oneshot"],
+        ["ExecStart", `${agent} act`],
+        ["Environment", "GRADIENTLAB_SUPERVISED=1"],
+        ["ProtectSystem", "strict"],
+        ["ReadWritePaths", places.node],
+        ["ProtectHome", "yes"],
+        ["PrivateTmp", "yes"],
+        ["TimeoutStartSec", "180"],
+      ],
+    }),
+    unitFile("gradientlab-status.socket", {
+      Unit: [["Description", "GradientLab status page, for the operator's tunnel"]],
+      Socket: [
+        ["ListenStream", `127.0.0.1:${ports.status}`],
+        ["Accept", "yes"],
+        ["MaxConnections", "4"],
+      ],
+      Install: [["WantedBy", "sockets.target"]],
+    }),
+    unitFile("gradientlab-status@.service", {
+      Unit: [
+        ["Description", "GradientLab status page"],
+        ["CollectMode", "inactive-or-failed"],
+      ],
+      Service: [
+        ["ExecStart", `${places.programs}/status-page`],
+        ["StandardInput", "socket"],
+        ["StandardOutput", "socket"],
+        ["StandardError", "journal"],
+        ["User", accounts.agent],
+        ["NoNewPrivileges", "yes"],
+        ["ProtectSystem", "strict"],
+        ["ProtectHome", "yes"],
+        ["PrivateTmp", "yes"],
+        ["PrivateNetwork", "yes"],
+        ["RuntimeMaxSec", "20"],
+      ],
+    }),
+  ];
+}
+
+/** Returns the unit that finds or installs the browser; it tries again until one is there. */
+export function browserInstallUnit(): UnitFile {
+  return unitFile("gradientlab-browser-install.service", {
+    Unit: [
+      ["Description", "GradientLab: a browser"],
+      ["After", "network-online.target"],
+      ["Wants", "network-online.target"],
+      ["ConditionPathExists", `!${places.browser}`],
+      ["StartLimitIntervalSec", "0"],
+    ],
+    Service: [
+      ["Type", "exec"],
+      ["ExecStart", `${places.programs}/browser-install`],
+      ["Restart", "on-failure"],
+      ["RestartSec", "300"],
+      ["TimeoutStartSec", "infinity"],
+    ],
+    Install: [["WantedBy", "multi-user.target"]],
+  });
+}
+
+/**
+ * Returns the units of one service of the workload: the service itself, and the timer that recycles it. The browser keeps
+ * its own sandbox, which takes user namespaces or a set-uid helper: nothing here may imply NoNewPrivileges.
+ */
+export function workloadUnits(unit: MachineUnit, needsBrowser: boolean): UnitFile[] {
+  const service = serviceOf(unit.name);
+  const words = unit.exec.map((word) =>
+    systemdWord(word.replaceAll("{node}", places.node).replaceAll("{browser}", places.browser)),
+  );
+  const recycle = `gradientlab-recycle-${unit.name}`;
+  return [
+    unitFile(service, {
+      Unit: [
+        ["Description", `GradientLab workload: ${unit.name}`],
+        ["After", "network-online.target gradientlab-firewall.service gradientlab-boot.service"],
+        ["Wants", "network-online.target"],
+        ["Requires", "gradientlab-firewall.service"],
+        ...(needsBrowser ? ([["ConditionPathExists", places.browser]] as const) : []),
+        ["StartLimitIntervalSec", "0"],
+      ],
+      Service: [
+        ["Type", "exec"],
+        ["User", accounts.browser],
+        ["Group", accounts.browser],
+        ["WorkingDirectory", `${places.node}/profile`],
+        ["Environment", `HOME=${places.node}/profile`],
+        // Whoever they speak of is dead: systemd runs one at a time.
+        ["ExecStartPre", `/bin/rm -f SingletonLock SingletonCookie SingletonSocket DevToolsActivePort`],
+        ["ExecStart", words.join(" ")],
+        ["ExecStartPost", `+/bin/systemctl start --no-block gradientlab-event@started:${unit.name}.service`],
+        [
+          "ExecStopPost",
+          `+/bin/sh -c 'exec systemctl start --no-block "gradientlab-event@ended:${unit.name}:$$SERVICE_RESULT:$$EXIT_CODE:$$EXIT_STATUS.service"'`,
+        ],
+        ["Restart", "always"],
+        ["RestartSec", "5"],
+        ["KillMode", "mixed"],
+        ["TimeoutStopSec", String(unit.stopSeconds)],
+        ["MemoryHigh", `${unit.memoryPercent.high}%`],
+        ["MemoryMax", `${unit.memoryPercent.max}%`],
+        ["MemorySwapMax", `${unit.swapMaxMib}M`],
+        ["OOMPolicy", "stop"],
+        ["OOMScoreAdjust", "500"],
+        ["TasksMax", "600"],
+        ["UMask", "0077"],
+        ["ProtectSystem", "strict"],
+        ["ReadWritePaths", `${places.node}/profile`],
+        ["ProtectHome", "yes"],
+        ["PrivateTmp", "yes"],
+      ],
+      Install: [["WantedBy", "multi-user.target"]],
+    }),
+    ...(unit.recycleDays === undefined
+      ? []
+      : [
+          unitFile(`${recycle}.service`, {
+            Unit: [["Description", `GradientLab: planned restart of ${unit.name}`]],
+            Service: [
+              ["Type", "oneshot"],
+              ["ExecStart", `/bin/systemctl try-restart ${service}`],
+            ],
+          }),
+          unitFile(`${recycle}.timer`, {
+            Unit: [["Description", `GradientLab: planned restarts of ${unit.name}`]],
+            Timer: [
+              ["OnActiveSec", `${unit.recycleDays}d`],
+              ["OnUnitActiveSec", `${unit.recycleDays}d`],
+              ["RandomizedDelaySec", "2h"],
+            ],
+            Install: [["WantedBy", "timers.target"]],
+          }),
+        ]),
+  ];
+}
+
+/** Returns a word as systemd.service(5) reads it back: `%` and `$` doubled, quoted where it must be. */
+function systemdWord(word: string): string {
+  const literal = word.replaceAll("%", "%%").replaceAll("$", "$$$$");
+  return /^[\w./:=%$,+@-]+$/.test(literal) ? literal : `"${literal.replace(/[\\"]/g, "\\$&")}"`;
+}

@@ -1,0 +1,137 @@
+import { spawnSync } from "node:child_process";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import type { CloudConfig } from "../../cloud-init/cloud-config.ts";
+import {
+  asUserData,
+  checkedDocument,
+  encodeUserData,
+  type MachineSpec,
+  nodeDocument,
+} from "../../cloud-init/document.ts";
+import { asScript } from "../../cloud-init/script.ts";
+import { machineSpec } from "./machine-spec.ts";
+
+const file = ({ write_files }: CloudConfig, path: string): string => {
+  const found = write_files.find((entry) => entry.path === path);
+  if (found === undefined) throw new Error(`the document writes no ${path}`);
+  return found.content;
+};
+
+/** The document with its files by path, so that a difference is named by the file that has it. */
+const byPath = ({ write_files, ...rest }: CloudConfig): Record<string, string> =>
+  Object.fromEntries([
+    ...Object.entries(rest).map(([name, value]) => [name, JSON.stringify(value)]),
+    ...write_files.map(({ path, permissions, content }) => [path, `${permissions} ${content}`]),
+  ]);
+const differences = (a: CloudConfig, b: CloudConfig): string[] => {
+  const [left, right] = [byPath(a), byPath(b)];
+  const names = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...names].filter((name) => left[name] !== right[name]).toSorted();
+};
+
+describe("a boot document", () => {
+  it("is the same for every operating system and architecture but for the packages and the browser's sources", () => {
+    const base = nodeDocument(machineSpec);
+    const seen = new Set<string>();
+    for (const os of ["ubuntu-24.04", "debian-12"] as const)
+      for (const arch of ["x64", "arm64"] as const)
+        for (const path of differences(base, nodeDocument({ ...machineSpec, os, arch }))) seen.add(path);
+    expect([...seen].toSorted()).toEqual(["/usr/local/lib/gradientlab/browser-install", "packages"]);
+  });
+
+  it("differs between two nodes of a group in the name, and in the minute of the night at which updates restart it", () => {
+    const other = nodeDocument({ ...machineSpec, key: "home/1" });
+    expect(differences(nodeDocument(machineSpec), other)).toEqual([
+      "/etc/apt/apt.conf.d/52gradientlab",
+      "/var/lib/gradientlab/node/node.json",
+      "hostname",
+    ]);
+  });
+
+  it("is the same whenever it is rendered, and survives encoding", () => {
+    const text = asUserData(nodeDocument(machineSpec));
+    expect(asUserData(nodeDocument(machineSpec))).toBe(text);
+    expect(text.startsWith("#cloud-config\n{")).toBe(true);
+    expect(encodeUserData(text, "plain")).toBe(text);
+    const packed = encodeUserData(text, "gzip-base64");
+    expect(gunzipSync(Buffer.from(packed, "base64")).toString("utf8")).toBe(text);
+  });
+
+  it("lets each key do one thing", () => {
+    const document = nodeDocument(machineSpec);
+    const keys = (account: string): string => file(document, `/etc/ssh/gradientlab/${account}`);
+    expect(keys("gl-operator")).toBe(`${machineSpec.keys.operator[0]}\n`);
+    expect(keys("gl-agent")).toMatch(/^restrict,command="[^"]*agent\.cjs ssh" ssh-ed25519 \S+ collector\n$/);
+    expect(keys("gl-enrol")).toMatch(
+      /^restrict,port-forwarding,permitopen="127\.0\.0\.1:9222",command="\/usr\/sbin\/nologin" ssh-ed25519 /,
+    );
+    expect(document.users.filter(({ sudo }) => sudo !== undefined).map(({ name }) => name)).toEqual(["gl-operator"]);
+    expect(file(document, "/etc/ssh/sshd_config.d/00-gradientlab.conf")).toContain(
+      "AllowUsers gl-operator gl-agent gl-enrol\n",
+    );
+  });
+
+  it("never takes a browser from a snap, and names the key that each repository must have", () => {
+    const program = file(
+      nodeDocument({ ...machineSpec, os: "ubuntu-24.04" }),
+      "/usr/local/lib/gradientlab/browser-install",
+    );
+    const tries = program.split("\n").filter((line) => line.startsWith("  try "));
+    expect(tries).toHaveLength(2);
+    for (const line of tries) expect(line).toMatch(/ '[0-9A-F]{40}' && return 0$/);
+    expect(program).not.toMatch(/snap install|snapd/);
+  });
+
+  it("is a script that a shell can read, with every file and command in it", () => {
+    const document = nodeDocument(machineSpec);
+    const script = asScript(document);
+    expect(spawnSync("sh", ["-n"], { input: script, encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+    for (const { path, content } of document.write_files) {
+      expect(script).toContain(`put ${path} `);
+      expect(script).toContain(content);
+    }
+    const programs = document.write_files.filter(({ content }) => content.startsWith("#!/bin/sh"));
+    expect(programs.length).toBeGreaterThan(2);
+    for (const { content } of programs)
+      expect(spawnSync("sh", ["-n"], { input: content, encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+  });
+});
+
+describe("a broken boot document is refused before any machine sees it", () => {
+  const sound = nodeDocument(machineSpec);
+  const broken: readonly (readonly [name: string, change: object, says: string])[] = [
+    ["an unknown key", { runcmds: [] }, "runcmds is not a known field"],
+    [
+      "a mode that YAML would read as a number",
+      { write_files: [{ path: "/a", permissions: "644", content: "a\n" }] },
+      "must be an octal mode",
+    ],
+    [
+      "a text that YAML cannot hold",
+      { write_files: [{ path: "/a", permissions: "0644", content: "\u0007\n" }] },
+      "must hold text only",
+    ],
+    [
+      "a file without its last newline",
+      { write_files: [{ path: "/a", permissions: "0644", content: "a" }] },
+      "must end with a newline",
+    ],
+    ["a wrong type", { package_update: "yes" }, 'package_update is "yes"'],
+    ["no command", { runcmd: [] }, "runcmd"],
+    ["the same file twice", { write_files: [...sound.write_files, sound.write_files[0]] }, "twice"],
+  ];
+  it.each(broken)("%s", (_name, change, says) => {
+    expect(() => checkedDocument({ ...sound, ...change })).toThrow(says);
+  });
+
+  it.each([
+    ["a private key", "-----BEGIN OPENSSH PRIVATE KEY-----\n"],
+    ["a signed token", `eyJ${"a".repeat(30)}.${"b".repeat(30)}\n`],
+    ["an address with a password", "https://me:hunter2@example.org/\n"],
+  ])("%s in it, without quoting it", (name, secret) => {
+    const spec: MachineSpec = { ...machineSpec, agent: secret };
+    expect(() => nodeDocument(spec)).toThrow(name);
+    expect(() => nodeDocument(spec)).not.toThrow(secret.trim());
+  });
+});
