@@ -5,8 +5,10 @@ import { changeBell } from "./api/stream.ts";
 import type { Config } from "./config.ts";
 import { watchInventory } from "./inventory/watch.ts";
 import { workloadsIn } from "./inventory/workloads.ts";
+import { agentOf } from "./journal/agents.ts";
 import { followFleet } from "./journal/follow.ts";
 import { spoolImport } from "./journal/spool.ts";
+import { readSshKey } from "./journal/ssh-key.ts";
 import { turns } from "./journal/turns.ts";
 import { type Log, sentenceOf } from "./log.ts";
 import { followAccounts } from "./networks/follow.ts";
@@ -25,8 +27,10 @@ export interface Collector {
   stop(): Promise<void>;
 }
 
-// Agents are programs that start and end: too many at once would compete with the nodes themselves.
+// Agents on this machine are programs that start and end: too many at once would compete with the nodes themselves.
 const agentsAtOnce = 4;
+// Other machines do the work there; what one of them answers is held in memory until it is stored.
+const machinesAtOnce = 32;
 const watchMs = 1_000;
 const housekeepingMs = 60_000;
 const changesKeptMs = 7 * 86_400_000;
@@ -65,7 +69,15 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     endings.push(() => app.close());
     const url = await listen(app, config.host, config.port);
 
-    const fleet = followFleet({ ...shared, inTurn: turns(agentsAtOnce) }, config.pullSeconds);
+    const key = config.sshKeyFile === null ? null : readSshKey(config.sshKeyFile);
+    const fleet = followFleet(
+      {
+        ...shared,
+        agentOf: (reach) => agentOf(reach, key),
+        turns: { process: turns(agentsAtOnce), ssh: turns(machinesAtOnce) },
+      },
+      config.pullSeconds,
+    );
     endings.push(() => fleet.stop());
     const inventory = watchInventory(config.inventoryFile, database, log, now, () => void fleet.look());
     endings.push(() => inventory.stop());

@@ -15,6 +15,8 @@ export interface Config {
   readonly networksDirectory: string | null;
   /** Where drained journals of deleted nodes wait to be imported; null: nowhere. */
   readonly spoolDirectory: string | null;
+  /** The private key with which nodes are asked over SSH; null: only nodes on this machine can be asked. */
+  readonly sshKeyFile: string | null;
   readonly host: string;
   readonly port: number;
   /** The built dashboard; null: the API alone. */
@@ -44,6 +46,7 @@ const Environment = z.object({
   INVENTORY: path,
   NETWORKS: path.optional(),
   SPOOL: path.optional(),
+  SSH_KEY: path.optional(),
   HOST: z
     .string()
     .refine((value) => value === "localhost" || isIP(value) !== 0, "give an IP address to listen on, or localhost")
@@ -93,6 +96,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     inventoryFile: data.INVENTORY,
     networksDirectory: data.NETWORKS ?? null,
     spoolDirectory: data.SPOOL ?? null,
+    sshKeyFile: data.SSH_KEY ?? null,
     host: data.HOST,
     port: data.PORT,
     webRoot: data.WEB_ROOT ?? null,

@@ -1,9 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
 import { z } from "zod";
-import { readSamples, type SamplesHeader, type SamplesItem } from "../../cloud-init/agent/samples.ts";
-import type { Reach } from "../../infra/inventory.ts";
+import { readSamples, SamplesError, type SamplesHeader, type SamplesItem } from "../../cloud-init/agent/samples.ts";
 import { ExplainedError } from "../../infra/problem.ts";
 import type { JournalCursor } from "../store/journals.ts";
 
@@ -34,6 +30,8 @@ export interface Agent {
   samples(after: JournalCursor | null, maxBytes: number, signal: AbortSignal): Promise<Samples>;
   /** Returns what `status` says of the node. */
   status(signal: AbortSignal): Promise<AgentStatus>;
+  /** Lets go of what is held for the next verb. A verb that is asked for afterwards takes it up again. */
+  close(): void;
 }
 
 /** What an agent says of its node: whether anything of it runs, and which machine it is. */
@@ -43,51 +41,83 @@ export interface AgentStatus {
   readonly machineId: string | null;
 }
 
-const StatusLine = z.object({ alive: z.boolean(), machineId: z.string() });
-
-const verbMs = 30_000;
-const keptErrorBytes = 2_000;
-
-/** Returns the agent of a node that is reached this way. @throws ExplainedError for a way this release cannot go. */
-export function agentOf(reach: Reach): Agent {
-  if (reach.kind === "process") return processAgent(reach.directory);
-  throw new ExplainedError(
-    "reach-unknown",
-    `A node is reached by ${reach.kind}, which this release of the collector cannot do.`,
-    "Run a release that can.",
-  );
+/** How a verb ended: what `read` made of its output, its exit code (null: it never ended by itself), its complaints. */
+export interface VerbEnd<Result> {
+  readonly result: PromiseSettledResult<Result>;
+  readonly exit: number | null;
+  readonly errors: string;
 }
 
-/** Returns the agent in a node's folder on this machine: `<directory>/bin/agent`, run by argument words, never by a shell. */
-function processAgent(directory: string): Agent {
-  const program = join(directory, "bin", "agent");
+/** A way to run an agent's verbs. */
+export interface VerbRunner {
+  /** Runs a verb and gives its output to `read` as it comes. @throws AgentError where it cannot be run at all. */
+  run<Result>(
+    words: readonly string[],
+    signal: AbortSignal,
+    read: (output: AsyncIterable<Buffer>) => Promise<Result>,
+  ): Promise<VerbEnd<Result>>;
+  close(): void;
+}
+
+/** How long a verb may take, and how much of its complaints is kept. */
+export const verbMs = 30_000;
+export const keptErrorBytes = 2_000;
+
+/** Header, trailer and one line beyond the last one that fits. */
+const samplesOverheadBytes = 512 * 1024;
+const statusBytes = 256 * 1024;
+
+const StatusLine = z.object({ alive: z.boolean(), machineId: z.string() });
+
+/** Returns the agent whose verbs are run by `runner`. */
+export function agentRunBy(runner: VerbRunner): Agent {
   return {
     async samples(after, maxBytes, signal) {
       const from = after === null ? "start" : `${after.journal}:${after.n}`;
       const words = ["samples", "--after", from, "--max-bytes", String(maxBytes)];
-      const { result, exit, errors } = await runVerb(program, words, signal, (child) =>
-        // Chunks of a child's output are Buffers as long as no encoding is set.
-        readSamples(child.stdout as AsyncIterable<Buffer>, { after }),
-      );
-      if (exit !== agentExit.done) throw new AgentError(exit, `${words[0]} ended with ${exit}: ${errors}`);
-      if (result.status === "rejected") throw result.reason;
-      const { header, items, trailer } = result.value;
+      const most = maxBytes + samplesOverheadBytes;
+      const end = await runner.run(words, signal, (output) => readSamples(atMost(most, output), { after }));
+      const { header, items, trailer } = resultOf("samples", end);
       return { header, items, more: trailer.more };
     },
     async status(signal) {
-      const { result, exit, errors } = await runVerb(program, ["status"], signal, async (child) => {
+      const end = await runner.run(["status"], signal, async (output) => {
         const chunks: Buffer[] = [];
-        for await (const chunk of child.stdout as AsyncIterable<Buffer>) chunks.push(chunk);
+        for await (const chunk of atMost(statusBytes, output)) chunks.push(chunk);
         return Buffer.concat(chunks).toString("utf8");
       });
-      if (exit === agentExit.unavailable) return { alive: false, machineId: null };
-      if (exit !== agentExit.done) throw new AgentError(exit, `status ended with ${exit}: ${errors}`);
-      if (result.status === "rejected") throw result.reason;
-      const line = StatusLine.safeParse(jsonIn(result.value));
-      if (!line.success) throw new AgentError(exit, `status answered ${JSON.stringify(result.value.slice(0, 200))}`);
+      if (end.exit === agentExit.unavailable) return { alive: false, machineId: null };
+      const text = resultOf("status", end);
+      const line = StatusLine.safeParse(jsonIn(text));
+      if (!line.success) throw new AgentError(end.exit, `status answered ${JSON.stringify(text.slice(0, 200))}`);
       return line.data;
     },
+    close: () => runner.close(),
   };
+}
+
+/** Returns what was read of a verb that was done. An exit code of its own says more than what its output lacks. */
+function resultOf<Result>(verb: string, { result, exit, errors }: VerbEnd<Result>): Result {
+  const broken = result.status === "rejected" && !brokeOff(result.reason);
+  if (exit !== agentExit.done && !(exit === null && broken))
+    throw new AgentError(exit, `${verb} ended with ${exit ?? "no exit code"}: ${errors}`);
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
+}
+
+/** Whether a reader failed because the output ended too early, which has its cause elsewhere. */
+function brokeOff(reason: unknown): boolean {
+  return !(reason instanceof ExplainedError) || (reason instanceof SamplesError && /^no-/.test(reason.fault));
+}
+
+/** Hands on chunks until there are more bytes than were asked for. */
+async function* atMost(bytes: number, output: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let left = bytes;
+  for await (const chunk of output) {
+    left -= chunk.length;
+    if (left < 0) throw new AgentError(null, `it answered more than ${bytes} bytes`);
+    yield chunk;
+  }
 }
 
 function jsonIn(text: string): unknown {
@@ -96,41 +126,5 @@ function jsonIn(text: string): unknown {
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
-  }
-}
-
-async function runVerb<Result>(
-  program: string,
-  words: readonly string[],
-  signal: AbortSignal,
-  read: (child: ChildProcess) => Promise<Result>,
-): Promise<{ result: PromiseSettledResult<Result>; exit: number | null; errors: string }> {
-  // In a process group of its own, so that whatever the agent starts ends with it at the deadline.
-  const child = spawn(program, words, {
-    cwd: "/",
-    env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
-  let errors = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    if (errors.length < keptErrorBytes) errors += text;
-  });
-  const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
-  const stop = (): void => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
-      process.kill(-child.pid, "SIGKILL");
-  };
-  const deadline = setTimeout(stop, verbMs);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    const [result, [exit]] = await Promise.all([Promise.allSettled([read(child)]), ended]);
-    return { result: result[0], exit, errors: errors.trim().replaceAll("\n", " ") };
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new AgentError(null, `${program} cannot be run: ${code ?? message}`, { cause: error });
-  } finally {
-    clearTimeout(deadline);
-    signal.removeEventListener("abort", stop);
   }
 }

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Reach } from "../../infra/inventory.ts";
 import { explanationOf, sentenceOf } from "../log.ts";
 import { nodesToFollow } from "../store/nodes.ts";
-import { agentOf } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 import { type FollowedNode, type Follower, followNode, type PullDependencies } from "./pull.ts";
 
 /** All nodes of the inventory, each followed by itself: one node's trouble never holds up another. */
@@ -13,9 +14,17 @@ export interface FleetFollower {
   stop(): Promise<void>;
 }
 
+/** What following a fleet needs of the world. */
+export interface FleetDependencies extends Omit<PullDependencies, "inTurn"> {
+  /** Returns the agent of a node that is reached this way. @throws ExplainedError for a way that cannot be gone. */
+  readonly agentOf: (reach: Reach) => Agent;
+  /** How many nodes are asked at once, by the way they are reached. */
+  readonly turns: Readonly<Record<Reach["kind"], PullDependencies["inTurn"]>>;
+}
+
 /** Follows the nodes that the database says are in the inventory; `pullSeconds` is the distance of timed pulls. */
-export function followFleet(dependencies: PullDependencies, pullSeconds: number): FleetFollower {
-  const { database, log } = dependencies;
+export function followFleet(dependencies: FleetDependencies, pullSeconds: number): FleetFollower {
+  const { database, log, agentOf, turns } = dependencies;
   const followers = new Map<string, Follower>();
   let stopped = false;
   let looking: Promise<void> = Promise.resolve();
@@ -35,7 +44,7 @@ export function followFleet(dependencies: PullDependencies, pullSeconds: number)
 
   const begin = (node: FollowedNode): void => {
     try {
-      const follower = followNode(node, agentOf(node.reach), dependencies);
+      const follower = followNode(node, agentOf(node.reach), { ...dependencies, inTurn: turns[node.reach.kind] });
       followers.set(node.key, follower);
       void follower.pull();
     } catch (error) {
@@ -46,7 +55,9 @@ export function followFleet(dependencies: PullDependencies, pullSeconds: number)
   const pullAll = async (): Promise<void> => {
     await Promise.all([...followers.values()].map((follower) => follower.pull()));
   };
-  const timer = setInterval(() => void pullAll(), pullSeconds * 1000);
+  const timer = setInterval(() => {
+    for (const follower of followers.values()) void follower.pullWhenDue();
+  }, pullSeconds * 1000);
 
   return {
     look() {

@@ -36,6 +36,8 @@ export interface Follower {
   readonly node: FollowedNode;
   /** Pulls now, or once more after the pull that is under way. Never throws: trouble is logged and seen in the states. */
   pull(): Promise<void>;
+  /** Pulls unless the node is asked over SSH and can hardly have written anything new. */
+  pullWhenDue(): Promise<void>;
   /** Looks whether lines are late, asks the agent for evidence, and draws the conclusion. Never throws. */
   watchSilence(): Promise<void>;
   stop(): Promise<void>;
@@ -46,6 +48,9 @@ const maxBytes = 1024 * 1024;
 const settleMs = 60;
 // A line is late after one and a half of its distance: then the agent is asked, before silence means anything.
 const lateSamples = 1.5;
+// A node's agent is a program that is started for each question: over SSH nothing tells when to ask, and it is asked as
+// often as it takes samples, and once a minute where events matter more than that.
+const askOverSshMs = 60_000;
 // How often an agent whose node is silent is asked again.
 const askAgainMs = 10_000;
 
@@ -59,6 +64,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
   let memory: FoldMemory | null = null;
   let skewMs = 0;
   let caughtUp = false;
+  let pulledAt = Number.NEGATIVE_INFINITY;
   let trouble: string | null = null;
   let asked = 0;
   let told: { readonly after: string | null; readonly value: "down" | "unknown" } | null = null;
@@ -84,6 +90,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
       more = answer.more && answer.items.length > 0;
     }
     caughtUp = true;
+    pulledAt = performance.now();
   };
 
   /** A journal never seen before may be that of the next machine, of which the inventory has not told yet. */
@@ -195,6 +202,10 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
   return {
     node,
     pull,
+    async pullWhenDue() {
+      const distanceMs = Math.min((memory?.everySeconds ?? 0) * 1000, askOverSshMs);
+      if (node.reach.kind === "process" || performance.now() - pulledAt >= distanceMs) await pull();
+    },
     watchSilence() {
       concluding ??= conclude()
         .catch((error: unknown) => log("error", `The silence of ${node.key} was not judged: ${sentenceOf(error)}`))
@@ -208,6 +219,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
       clearTimeout(hint);
       watcher?.close();
       await Promise.all([busy, concluding]);
+      agent.close();
     },
   };
 }

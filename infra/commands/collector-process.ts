@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { accessKeyFile } from "../access-keys.ts";
 import { checkout } from "../engine/environment.ts";
 import { ExplainedError } from "../problem.ts";
 
@@ -33,6 +34,7 @@ export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
     INVENTORY: join(home, "inventory.json"),
     NETWORKS: join(home, "networks"),
     SPOOL: join(home, "spool"),
+    SSH_KEY: accessKeyFile(home, "collector"),
     WEB_ROOT: join(checkout, "collector", "web", "dist"),
     PORT: String(port),
   };

@@ -1,10 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, lstatSync } from "node:fs";
-import { chmod, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { ensureAccessKeys } from "../access-keys.ts";
 import { checkoutOf, homeOf } from "../home.ts";
+import { writeOnce } from "../write-once.ts";
 
 /** The folder of this checkout, absolute. */
 export const checkout: string = checkoutOf(import.meta.dirname);
@@ -28,7 +30,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Makes the home folder where it is missing (its passphrase and its `env` file included) and returns the engine's
+ * Makes the home folder where it is missing (its passphrase, its keys and its `env` file included) and returns the engine's
  * environment: state, passphrase and `PULUMI_HOME` of this checkout, so that the user's own `~/.pulumi` is not touched.
  */
 export async function ensureHome(env: NodeJS.ProcessEnv = process.env): Promise<Home> {
@@ -37,6 +39,7 @@ export async function ensureHome(env: NodeJS.ProcessEnv = process.env): Promise<
   for (const folder of folders) await mkdir(join(home, folder), { recursive: true, mode: 0o700 });
   await chmod(home, 0o700);
   await writeOnce(join(home, "passphrase"), `${randomBytes(24).toString("base64url")}\n`);
+  await ensureAccessKeys(home);
   const { PULUMI_CONFIG_PASSPHRASE: _, ...theirs } = env;
   const place = { home, env: { ...theirs, ...engineEnvironment(home) } };
   await writeEnvironment(place.env);
@@ -83,20 +86,6 @@ function engineEnvironment(home: string): Readonly<Record<string, string>> {
 /** Returns `text` as one word of a POSIX shell. */
 function shellQuoted(text: string): string {
   return /^[A-Za-z0-9_./:=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-/** Writes a new file whole, or leaves the one that is there: of two processes at once, one wins. */
-async function writeOnce(file: string, text: string): Promise<void> {
-  if (existsSync(file)) return;
-  const part = `${file}.${randomUUID()}`;
-  await writeFile(part, text, { mode: 0o600 });
-  try {
-    await link(part, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  } finally {
-    await rm(part);
-  }
 }
 
 async function replace(file: string, text: string): Promise<void> {
