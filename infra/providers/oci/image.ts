@@ -18,12 +18,15 @@ export function newestImage(
     { ...system, compartmentId, shape, sortBy: "TIMECREATED", sortOrder: "DESC" },
     { provider },
   );
-  return found.apply(({ images }) => {
-    const [newest] = images;
-    if (newest === undefined)
-      throw new pulumi.RunError(
-        `Oracle Cloud lists no image of ${system.operatingSystem} ${system.operatingSystemVersion} for the shape ${shape} in ${region}. Choose another size or region, and check that the account may read images.`,
-      );
-    return newest.id;
-  });
+  return found.apply(({ images }) => firstOf(images, shape, region));
+}
+
+/** Returns the id of the first image. Throws the program's end, as a sentence, where there is none. */
+export function firstOf(images: readonly { readonly id: string }[], shape: string, region: string): string {
+  const [newest] = images;
+  if (newest === undefined)
+    throw new pulumi.RunError(
+      `Oracle Cloud lists no image of ${system.operatingSystem} ${system.operatingSystemVersion} for the shape ${shape} in ${region}. Choose another size or region, and check that the account may read images.`,
+    );
+  return newest.id;
 }

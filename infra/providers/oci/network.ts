@@ -104,7 +104,8 @@ export function admitRange(fleet: pulumi.Resource, site: Site, name: string, sou
   );
 }
 
-function domainNamed(wanted: string, names: readonly string[], region: string): string {
+/** Returns the domain of a name without its prefix. Throws the program's end, as a sentence, where there is none. */
+export function domainNamed(wanted: string, names: readonly string[], region: string): string {
   const found = names.find((name) => name === wanted || name.toUpperCase().endsWith(`-${wanted.toUpperCase()}`));
   if (found === undefined)
     throw new pulumi.RunError(

@@ -1,47 +1,8 @@
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../../../infra/config.ts";
-import { declareFleet } from "../../../infra/fleet.ts";
-import { planFleet } from "../../../infra/plan.ts";
-import type { ProviderFacts } from "../../../infra/providers/provider.ts";
-import { findProviders } from "../../../infra/providers/registry.ts";
-import { extra } from "../../harness/project.ts";
-import { known } from "../known.ts";
-import { type Declared, declaredBy, idOf } from "./declared.ts";
+import { type Declared, idOf } from "./declared.ts";
+import { declaredFleet as declared, groupOn, providers } from "./fleet-on.ts";
 
 /** One suite for every provider that is found, that of the tests included: what holds of all of them. */
-
-const providers = findProviders(join(import.meta.dirname, "..", "..", "..", "infra"), extra);
-const account = {
-  oci: "ocid1.tenancy.oc1..aaaaaaaaexample",
-  gcp: { id: "01AB23-CD45EF-678901", options: { project: "my-fleet-123456" } },
-  azure: "11111111-2222-3333-4444-555555555555",
-};
-const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBmSfnE5mQ1Fq0a3SxcVZ2yJb1tq8mB4sJ4bYg1c0QxQ someone";
-
-function groupOn(facts: ProviderFacts, more: object = {}): Record<string, unknown> {
-  const [region] = facts.regions === "any" ? ["anywhere"] : facts.regions;
-  const [size] = Object.keys(facts.ledger.sizes);
-  return { provider: facts.name, region, size, count: 3, workload: "sentry", network: null, ...more };
-}
-
-async function declared(groups: Record<string, unknown>, more: object = {}): Promise<readonly Declared[]> {
-  const used = new Set(Object.values(groups).map((group) => (group as { provider: string }).provider));
-  const fleet = {
-    schema: 1,
-    groups,
-    accounts: Object.fromEntries(Object.entries(account).filter(([name]) => used.has(name))),
-    access: { sshFrom: ["203.0.113.4/32", "198.51.100.0/24"], keys: { operator: [key], collector: [key] } },
-    ...more,
-  };
-  const config = parseConfig({ "gradientlab:fleet": JSON.stringify(fleet) }, known);
-  const plan = planFleet(config, known);
-  expect(plan.refusals).toEqual([]);
-  const { resources } = await declaredBy(() =>
-    declareFleet(plan, { stack: "dev", providers, access: config.access, budgetFrom: "2026-11-01" }),
-  );
-  return resources;
-}
 
 /** The inventory differs whenever anything does. A quota is what the account's nodes add up to. */
 const summing = ["gradientlab:index:InventoryFile", "oci:Limits/quota:Quota"];

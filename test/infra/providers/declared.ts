@@ -9,6 +9,8 @@ export interface Declared {
   readonly parent: string;
   readonly custom: boolean;
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** What is made before it, as kinds and names. */
+  readonly dependsOn: readonly string[];
   readonly options: {
     readonly ignoreChanges: readonly string[];
     readonly replaceOnChanges: readonly string[];
@@ -19,7 +21,7 @@ export interface Declared {
   };
 }
 
-/** What the clouds answer when they are asked, by the token of the question; a test may give its own. */
+/** What the clouds answer when they are asked, by the token of the question. */
 const answers: Readonly<Record<string, (inputs: Readonly<Record<string, unknown>>) => unknown>> = {
   "oci:Core/getImages:getImages": ({ shape }) => ({ images: [{ id: `image-of-${shape}` }, { id: "older" }] }),
   "oci:Identity/getAvailabilityDomains:getAvailabilityDomains": () => ({
@@ -34,8 +36,6 @@ const answers: Readonly<Record<string, (inputs: Readonly<Record<string, unknown>
   "gcp:compute/getImage:getImage": ({ family }) => ({ selfLink: `image-of-${family}` }),
   "gcp:organizations/getProject:getProject": () => ({ number: "123456789" }),
 };
-
-export type Answers = typeof answers;
 
 /** What a machine has once it is made, by the names of all clouds. */
 function made(name: string): Record<string, unknown> {
@@ -59,7 +59,6 @@ function made(name: string): Record<string, unknown> {
  */
 export async function declaredBy<Outputs>(
   declare: () => Outputs,
-  given: Answers = {},
 ): Promise<{ readonly resources: readonly Declared[]; readonly outputs: Outputs }> {
   await setMocks(
     {
@@ -74,7 +73,7 @@ export async function declaredBy<Outputs>(
         },
       }),
       call({ token, inputs }) {
-        const answer = given[token] ?? answers[token];
+        const answer = answers[token];
         if (answer === undefined) throw new Error(`nobody answers ${token}`);
         return answer(inputs) as Record<string, unknown>;
       },
@@ -94,6 +93,10 @@ export async function declaredBy<Outputs>(
       parent: request.getParent().split("::").slice(2).join("::"),
       custom: request.getCustom(),
       inputs: deserializeProperties(request.getObject() as never) as Readonly<Record<string, unknown>>,
+      dependsOn: request.getDependenciesList().map((urn) => {
+        const [, , type = "", name = ""] = urn.split("::");
+        return `${type.split(":").at(-1)} ${name}`;
+      }),
       options: {
         ignoreChanges: request.getIgnorechangesList(),
         replaceOnChanges: request.getReplaceonchangesList(),
