@@ -1,3 +1,4 @@
+import { collectorHostDocument } from "../cloud-init/collector-host.ts";
 import { asUserData, encodeUserData, type MachineOs, nodeDocument } from "../cloud-init/document.ts";
 import type { AccessKeys } from "../cloud-init/machine/ssh.ts";
 import { asScript } from "../cloud-init/script.ts";
@@ -125,6 +126,24 @@ export function bootProblems(
       "Name fewer or shorter keys in access.keys, or choose another provider.",
     ),
   ];
+}
+
+/** Returns the boot of the collector's own machine. */
+export function collectorHostBoot(spec: NodeSpec, { keys }: BootParts): Boot {
+  const document = collectorHostDocument({
+    hostname: `gl-${spec.key}`,
+    diskGib: spec.diskGib,
+    operatorKeys: keys.operator,
+  });
+  return { kind: "user-data", text: asUserData(document) };
+}
+
+/** Returns why the collector's own machine would let nobody in. */
+export function collectorHostProblems({ keys }: BootParts): Problem[] {
+  if (keys.operator.length > 0) return [];
+  const path = "gradientlab:fleet.access.keys.operator";
+  const message = `${path} is missing, and the collector's machine would let no operator in.`;
+  return [{ path, value: undefined, message, fix: "Add the public key to access.keys.operator." }];
 }
 
 function isMachineOs(os: NodeSpec["os"]): os is MachineOs {

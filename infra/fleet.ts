@@ -3,7 +3,7 @@ import { type Access, sshRanges } from "./access.ts";
 import { declareGroup } from "./group.ts";
 import type { Inventory, Reach } from "./inventory.ts";
 import { networkServices } from "./network-services.ts";
-import type { FleetPlan, PlannedNode } from "./plan.ts";
+import type { FleetPlan, PlannedHost, PlannedNode } from "./plan.ts";
 import type {
   AccountSpec,
   NodeOutputs,
@@ -27,6 +27,8 @@ export interface Around {
 export interface FleetOutputs {
   /** Known when every node is. */
   readonly inventory: pulumi.Output<Inventory>;
+  /** The collector's own machine, where the fleet has one. */
+  readonly collector?: { readonly machineId: pulumi.Output<string>; readonly address: pulumi.Output<string> };
 }
 
 /**
@@ -37,6 +39,7 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
   const fleet = new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack);
   const services = new Map(plan.services.map((name) => [name, new NetworkService(name, fleet)]));
   const sites = declareSites(fleet, plan, { stack, providers, access, budgetFrom });
+  const collector = plan.collector === null ? null : declareCollector(fleet, plan.collector, plan, sites, providers);
   const made = new Map<PlannedNode, NodeOutputs>();
   for (const group of plan.groups) {
     const service = (group.network === null ? undefined : services.get(group.network)) ?? null;
@@ -74,7 +77,9 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
     ]),
   );
   new InventoryFile(stack, { groups, inventory: inventory.apply((value) => JSON.stringify(value)) }, fleet);
-  return { inventory };
+  return collector === null
+    ? { inventory }
+    : { inventory, collector: { machineId: collector.machineId, address: collector.address } };
 }
 
 /** What the sites of a plan made, by provider and region. */
@@ -116,6 +121,24 @@ function declareSites(fleet: pulumi.Resource, plan: FleetPlan, around: Around): 
 function specsOf({ groups, collector }: FleetPlan, provider: string): NodeSpec[] {
   const nodes = groups.flatMap((group) => (group.provider === provider ? group.nodes.map(({ spec }) => spec) : []));
   return collector?.provider === provider ? [...nodes, collector.spec] : nodes;
+}
+
+/** Declares the collector's own machine, and opens every site to it. */
+function declareCollector(
+  fleet: pulumi.Resource,
+  { provider, spec, boot }: PlannedHost,
+  plan: FleetPlan,
+  sites: Sites,
+  providers: Providers,
+): NodeOutputs {
+  const parent = new pulumi.ComponentResource("gradientlab:fleet:Collector", spec.key, {}, { parent: fleet });
+  const own = sites.get(siteKey(provider, spec.region)) ?? {};
+  const outputs = providers.declare(provider).declare(parent, spec, boot, own, null);
+  for (const site of plan.sites) {
+    const made = sites.get(siteKey(site.provider, site.region));
+    if (made !== undefined) providers.declare(site.provider).admit?.(fleet, made, spec.key, outputs.address);
+  }
+  return outputs;
 }
 
 /** Returns how a node is reached: where the config names a jump host, through it. */

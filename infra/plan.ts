@@ -1,4 +1,4 @@
-import { type BootParts, bootChoice, bootOf, bootProblems } from "./boot.ts";
+import { type BootParts, bootChoice, bootOf, bootProblems, collectorHostBoot, collectorHostProblems } from "./boot.ts";
 import type { CollectorHost, CustomSize, FleetConfig, GroupConfig, Known } from "./config.ts";
 import type { InventoryPhase, NodeRecord, PriceLine } from "./inventory.ts";
 import { placementOf } from "./placement.ts";
@@ -38,6 +38,7 @@ export interface PlannedGroup {
 export interface PlannedHost {
   readonly provider: string;
   readonly spec: NodeSpec;
+  readonly boot: Boot;
   readonly price: readonly PriceLine[];
 }
 
@@ -65,7 +66,8 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
   const groups = config.groups.map((group) =>
     planGroup(group, config, found(around.providers, group.provider), around, parts, refusals),
   );
-  const collector = typeof config.collector === "string" ? null : planHost(config.collector, config, around);
+  const collector = typeof config.collector === "string" ? null : planHost(config.collector, config, around, parts);
+  if (collector !== null) refusals.push(...collectorHostProblems(parts));
   const sites: SiteSpec[] = [];
   const shared: PriceLine[] = [];
   for (const provider of providersOf(config)) {
@@ -201,7 +203,12 @@ function phaseOf({ phase, phases }: FleetConfig): InventoryPhase | null {
 }
 
 /** Returns the collector's machine as a node that belongs to no group. */
-function planHost({ provider, region, size }: CollectorHost, config: FleetConfig, around: Surroundings): PlannedHost {
+function planHost(
+  { provider, region, size }: CollectorHost,
+  config: FleetConfig,
+  around: Surroundings,
+  parts: BootParts,
+): PlannedHost {
   const facts = found(around.providers, provider);
   const machine = machineOf(size, facts);
   const key = "collector";
@@ -229,7 +236,8 @@ function planHost({ provider, region, size }: CollectorHost, config: FleetConfig
     revision: { machine: 1, software: 1 },
     options: facts.options.parse({}),
   };
-  return { provider, spec, price: listPrices(facts.usage(spec), region, facts.ledger) };
+  const price = listPrices(facts.usage(spec), region, facts.ledger);
+  return { provider, spec, price, boot: collectorHostBoot(spec, parts) };
 }
 
 interface Machine {

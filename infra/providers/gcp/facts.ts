@@ -39,6 +39,7 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
   traits: {
     boot: ["user-data", "ssh"],
     bootLimitBytes: 262_144,
+    userData: "gzip-base64",
     inboundPorts: true,
     power: true,
     device: "own",

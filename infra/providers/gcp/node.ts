@@ -1,5 +1,6 @@
 import { Instance } from "@pulumi/gcp/compute/instance.js";
 import type * as pulumi from "@pulumi/pulumi";
+import { encodeUserData } from "../../../cloud-init/document.ts";
 import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
@@ -20,8 +21,13 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
         initializeParams: { image: site.image(node.arch), size: node.diskGib, type: "pd-standard", labels },
       },
       networkInterfaces: [{ subnetwork: site.subnetworkId, accessConfigs: [{ networkTier: "PREMIUM" }] }],
-      // Plain text: what is packed or encoded is not read. No key of the project's comes in.
-      metadata: { "user-data": userData, "block-project-ssh-keys": "true" },
+      // Metadata is text; cloud-init's data source there decodes it where this key says so, and unpacks it. As plain text
+      // a thousand documents would be written into the state again with each step. No key of the project's comes in.
+      metadata: {
+        "user-data": encodeUserData(userData, "gzip-base64"),
+        "user-data-encoding": "base64",
+        "block-project-ssh-keys": "true",
+      },
       desiredStatus: node.power === "on" ? "RUNNING" : "TERMINATED",
       // Another machine type is set on a stopped machine only.
       allowStoppingForUpdate: true,

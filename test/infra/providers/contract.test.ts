@@ -85,6 +85,26 @@ describe.each([...providers.facts.values()].map((facts) => [facts.name, facts] a
   });
 
   if (!facts.traits.boot.includes("process"))
+    it("the collector's own machine is made like a node's, every site opens SSH to it, and no node changes", async () => {
+      const [first = "", second = first] = facts.regions;
+      const home = groupOn(facts);
+      const [host] = Object.keys(facts.ledger.sizes);
+      const before = await declared({ home });
+      const after = await declared({ home }, { collector: { host: { provider: name, region: second, size: host } } });
+      const { added, removed, changed } = changes(before, after);
+      expect(removed).toEqual([]);
+      expect(changed).toEqual([]);
+      const machine = before.find((each) => each.custom && each.name === "home/0" && each.options.replacementTrigger);
+      expect(added).toContain(`${machine?.type} collector`);
+      const admitted = after.filter((each) => /-collector$/.test(each.name));
+      expect(admitted.map(({ name: rule }) => rule)).toEqual([
+        `${name}-${first}-collector`,
+        `${name}-${second}-collector`,
+      ]);
+      for (const { inputs } of admitted) expect(JSON.stringify(inputs)).toMatch(/"192\.0\.2\.[0-9]+\/32"/);
+    });
+
+  if (!facts.traits.boot.includes("process"))
     it("everything is made in the account and region of the config, through a provider of their own", async () => {
       const all = (await declared({ home: groupOn(facts) })).filter(({ type }) => !type.startsWith("gradientlab:"));
       const made = all.filter(({ custom, type }) => custom && !type.startsWith("pulumi:providers:"));

@@ -43,4 +43,3 @@ export async function declaredFleet(groups: Record<string, unknown>, more: objec
   const { resources } = await declaredBy(() => declareFleet(plan, around));
   return resources;
 }
-
