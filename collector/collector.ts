@@ -51,8 +51,10 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
   };
   try {
     const { broken, url: databaseUrl } = await openServer(config, log, endings);
-    const database = await openDatabase(databaseUrl, (error) =>
-      log("warn", `A database session was lost: ${sentenceOf(error)}`),
+    const database = await openDatabase(
+      databaseUrl,
+      (error) => log("warn", `A database session was lost: ${sentenceOf(error)}`),
+      (sentence) => log("warn", sentence),
     );
     endings.push(() => database.destroy());
 

@@ -346,8 +346,13 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
         outcome: row.outcome,
         reason: row.reason,
         sha256: row.sha256,
+        size: row.size,
         redactor: row.redactor,
+        n: row.n,
+        previous: row.previous,
+        hash: row.hash,
         body: row.body,
+        erased: row.erased,
       };
     },
   );

@@ -191,9 +191,14 @@ export const ReadingItem = z.object({
   httpStatus: z.int().nullable(),
   outcome: ReadingOutcome,
   reason: z.string().nullable(),
-  sha256: z.string(),
-  redactor: z.int(),
-  body: z.string(),
+  sha256: z.string().describe("Of exactly the bytes of the body."),
+  size: z.int().describe("Bytes of the body."),
+  redactor: z.int().describe("The version of what took the secrets out."),
+  n: Integer.describe("Its place in the chain of its account."),
+  previous: z.string().nullable().describe("The hash of the reading before it in the chain; null for the first."),
+  hash: z.string().describe("The hash of all of this but id and body."),
+  body: z.string().nullable().describe("null: erased."),
+  erased: z.object({ when: Instant, why: z.string() }).nullable(),
 });
 export type ReadingItem = z.infer<typeof ReadingItem>;
 

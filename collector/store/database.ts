@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import pg from "pg";
 import { BadInput, ExplainedError } from "../../infra/problem.ts";
+import { daemonRole, prepareRole } from "./role.ts";
 import type { Tables } from "./schema.ts";
 
 /** The database, as every repository takes it: a connection pool, or one transaction on it. */
@@ -32,29 +33,43 @@ const types = {
 };
 
 /**
- * Opens the database at `url` and brings its schema to this release's. `onError` hears of idle sessions that broke.
+ * Opens the database at `url` and brings its schema to this release's, as the account of `url`; what is returned
+ * works as the daemon's role. `onError` hears of idle sessions that broke, `note` why there is no such role.
  * @throws BadInput naming DATABASE_URL when the server cannot be reached, refuses us or is too old.
  * @throws ExplainedError when the schema belongs to a newer release or an applied migration was changed.
  */
-export async function openDatabase(url: string, onError: (error: Error) => void): Promise<Database> {
+export async function openDatabase(
+  url: string,
+  onError: (error: Error) => void,
+  note: (sentence: string) => void = () => undefined,
+): Promise<Database> {
+  const owner = connect(url, 1, null, onError);
+  try {
+    await refuseOldServer(owner, url);
+    const refusal = await migrate(owner);
+    if (refusal !== null) note(refusal);
+    return connect(url, 10, refusal === null ? daemonRole : null, onError);
+  } finally {
+    await owner.destroy();
+  }
+}
+
+/** Returns a connection of the schema's owner, who may erase bodies of readings; the schema is not looked at. */
+export function connectAsOwner(url: string, onError: (error: Error) => void): Database {
+  return connect(url, 1, null, onError);
+}
+
+function connect(url: string, max: number, role: string | null, onError: (error: Error) => void): Database {
   const pool = new pg.Pool({
     connectionString: url,
-    max: 10,
+    max,
     connectionTimeoutMillis: connectMs,
     application_name: "gradientlab-collector",
-    options: "-c timezone=UTC",
+    options: `-c timezone=UTC${role === null ? "" : ` -c role=${role}`}`,
     types,
   });
   pool.on("error", onError);
-  const database: Database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  try {
-    await refuseOldServer(database, url);
-    await migrate(database);
-    return database;
-  } catch (error) {
-    await database.destroy();
-    throw error;
-  }
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 
 async function refuseOldServer(database: Database, url: string): Promise<void> {
@@ -116,10 +131,13 @@ export async function migrations(): Promise<readonly Migration[]> {
   );
 }
 
-/** Applies the migrations that are missing, each in a transaction; two collectors that start at once take turns. */
-async function migrate(database: Database): Promise<void> {
+/**
+ * Applies the migrations that are missing, each in a transaction, and prepares the daemon's role; two collectors that
+ * start at once take turns. Returns what `prepareRole` does.
+ */
+async function migrate(database: Database): Promise<string | null> {
   const known = await migrations();
-  await database.connection().execute(async (session) => {
+  return database.connection().execute(async (session) => {
     await sql`select pg_advisory_lock(${migrationLock})`.execute(session);
     try {
       await sql`create table if not exists migration (
@@ -135,6 +153,7 @@ async function migrate(database: Database): Promise<void> {
             values (${migration.number}, ${migration.name}, ${migration.sha256})`.execute(transaction);
         });
       }
+      return await prepareRole(session);
     } finally {
       await sql`select pg_advisory_unlock(${migrationLock})`.execute(session);
     }

@@ -55,6 +55,25 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
+/**
+ * Returns the connection URL of `database` on the embedded server that runs for `directory`, or null where none runs.
+ * For commands beside a collector at work: they use its server and leave it running.
+ */
+export async function runningServer(directory: string, database: string): Promise<string | null> {
+  const file = await readIfThere(join(directory, "cluster", "data", "postmaster.pid"));
+  const password = await readIfThere(join(directory, "password"));
+  const lines = file?.split("\n") ?? [];
+  // Process, data folder, start, port: PostgreSQL's own order. After a crash the file names a process that is gone.
+  const [pid, , , port] = lines;
+  if (password === undefined || pid === undefined || port === undefined) return null;
+  if (!(await carriesMark(Number(pid), await markerOf(directory)))) return null;
+  return urlOf(password.trim(), Number(port), database);
+}
+
+function urlOf(password: string, port: number, database: string): string {
+  return `postgresql://${superuser}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+}
+
 interface Place {
   readonly directory: string;
   /** The folder that the server's account owns; `data` lies in it. */
@@ -83,10 +102,7 @@ const unisolated: Isolation = { mount: false, pid: false, user: false, note: nul
  */
 export async function startEmbedded(directory: string, log: Log): Promise<EmbeddedServer> {
   await makeFolder(directory);
-  const marker = `gradientlab-${createHash("sha256")
-    .update(await realpath(directory))
-    .digest("hex")
-    .slice(0, 24)}`;
+  const marker = await markerOf(directory);
   const release = await hold(directory, marker);
   try {
     const server = await startHeld(directory, marker, log);
@@ -96,6 +112,11 @@ export async function startEmbedded(directory: string, log: Log): Promise<Embedd
     await release();
     throw error;
   }
+}
+
+async function markerOf(directory: string): Promise<string> {
+  const sum = createHash("sha256").update(await realpath(directory));
+  return `gradientlab-${sum.digest("hex").slice(0, 24)}`;
 }
 
 async function makeFolder(directory: string): Promise<void> {
@@ -156,7 +177,7 @@ function running(server: Launched, place: Place, port: number, password: string)
       : `The embedded PostgreSQL ended by itself (${how}); its log is ${join(place.directory, "server.log")}.`;
   });
   return {
-    url: (database) => `postgresql://${superuser}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`,
+    url: (database) => urlOf(password, port, database),
     ended,
     async stop() {
       asked = true;

@@ -4,6 +4,7 @@ import { type FoldMemory, foldLines, type LineRules, type ToldIdentity } from ".
 import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { applyLayerChanges } from "./layers.ts";
+import { journalBeginning, linkLine } from "./links.ts";
 
 /** Where a node's journal was left off: `null` where nothing of it was ever stored. */
 export interface JournalCursor {
@@ -90,7 +91,8 @@ export async function storeJournalPart(
         .execute();
     }
     const cursor = fresh.at(-1)?.n ?? journal.cursor;
-    await transaction.updateTable("journal").set({ cursor }).where("id", "=", journal.id).execute();
+    const chain = lines.reduce((before, { text }) => linkLine(before, text), journal.chain);
+    await transaction.updateTable("journal").set({ cursor, chain }).where("id", "=", journal.id).execute();
     const folded = foldLines(
       memory,
       lines.map(({ line }) => line),
@@ -134,6 +136,7 @@ interface OpenJournal {
   readonly id: number;
   readonly incarnationId: number;
   readonly cursor: number;
+  readonly chain: Buffer;
 }
 
 async function openJournal(
@@ -146,12 +149,13 @@ async function openJournal(
   const known = await transaction
     .selectFrom("journal")
     .innerJoin("incarnation", "incarnation.id", "journal.incarnation_id")
-    .select(["journal.id", "journal.cursor", "journal.incarnation_id", "incarnation.node_id"])
+    .select(["journal.id", "journal.cursor", "journal.chain", "journal.incarnation_id", "incarnation.node_id"])
     .where("journal.uuid", "=", uuid)
     .executeTakeFirst();
   if (known !== undefined) {
     if (known.node_id === part.nodeId) {
-      return { id: known.id, incarnationId: known.incarnation_id, cursor: Number(known.cursor) };
+      const { id, incarnation_id: incarnationId, cursor, chain } = known;
+      return { id, incarnationId, cursor: Number(cursor), chain };
     }
     throw new ExplainedError(
       "journal-of-another-node",
@@ -173,12 +177,13 @@ async function openJournal(
     );
   }
   await noteReplacement(transaction, part, incarnation.id, now);
+  const chain = journalBeginning(uuid);
   const made = await transaction
     .insertInto("journal")
-    .values({ uuid, incarnation_id: incarnation.id, cursor: 0, first_seen_at: now })
+    .values({ uuid, incarnation_id: incarnation.id, cursor: 0, first_seen_at: now, chain })
     .returning("id")
     .executeTakeFirstOrThrow();
-  return { id: made.id, incarnationId: incarnation.id, cursor: 0 };
+  return { id: made.id, incarnationId: incarnation.id, cursor: 0, chain };
 }
 
 /** The same machine has begun another journal: what the old one held after its cursor was never read. */

@@ -101,11 +101,12 @@ async function storeReading(
       outcome,
       reason,
       sha256: hashOf(body),
+      size: Buffer.byteLength(body),
       redactor: redactorVersion,
-      body,
     })
     .returning("id")
     .executeTakeFirstOrThrow();
+  await transaction.insertInto("reading_body").values({ reading_id: row.id, body }).execute();
   return row.id;
 }
 

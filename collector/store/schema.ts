@@ -48,6 +48,7 @@ export interface Tables {
     incarnation_id: number;
     cursor: BigInteger;
     first_seen_at: Date;
+    chain: Buffer;
   };
   sample: {
     journal_id: number;
@@ -102,9 +103,19 @@ export interface Tables {
     outcome: ReadingOutcome;
     reason: string | null;
     sha256: string;
+    size: number;
     redactor: number;
-    body: string;
+    /** The database links a reading to its chain: place, hash before, own hash. */
+    n: ColumnType<string, never, never>;
+    previous: ColumnType<string | null, never, never>;
+    hash: ColumnType<string, never, never>;
   };
+  reading_body: {
+    reading_id: BigInteger;
+    body: string | null;
+    erased: JSONColumnType<{ when: string; why: string } | null, string | null | undefined, string | null>;
+  };
+  chain: { network: string; account: string; n: BigInteger; head: string | null };
   fact: {
     id: Identity;
     reading_id: BigInteger;

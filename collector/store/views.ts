@@ -334,7 +334,13 @@ export async function workloadOf(database: Database, group: string): Promise<str
 
 /** Returns a reading with its body, or undefined where there is none. */
 export async function readingRow(database: Database, id: string) {
-  return database.selectFrom("reading").selectAll().where("id", "=", id).executeTakeFirst();
+  return database
+    .selectFrom("reading")
+    .innerJoin("reading_body", "reading_body.reading_id", "reading.id")
+    .selectAll("reading")
+    .select(["reading_body.body", "reading_body.erased"])
+    .where("reading.id", "=", id)
+    .executeTakeFirst();
 }
 
 /** Returns due times of jobs, the latest first. */

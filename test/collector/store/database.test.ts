@@ -1,10 +1,16 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { describe, expect, it } from "vitest";
-import { migrations, openDatabase } from "../../../collector/store/database.ts";
+import { connectAsOwner, migrations, openDatabase } from "../../../collector/store/database.ts";
 import { serverForFile } from "../database.ts";
 
 const server = serverForFile();
 const silent = (): void => undefined;
+
+async function asOwner(url: string, statement: RawBuilder<unknown>): Promise<void> {
+  const owner = connectAsOwner(url, silent);
+  await statement.execute(owner);
+  await owner.destroy();
+}
 
 describe("opening the database", () => {
   it("brings an empty one to this release's schema, and finds it so the next time", async () => {
@@ -30,16 +36,16 @@ describe("opening the database", () => {
   it("refuses the schema of a newer release", async () => {
     const url = await server.freshUrl();
     const database = await openDatabase(url, silent);
-    await sql`insert into migration (number, name, sha256) values (999, '0999-later.sql', 'x')`.execute(database);
     await database.destroy();
+    await asOwner(url, sql`insert into migration (number, name, sha256) values (999, '0999-later.sql', 'x')`);
     await expect(openDatabase(url, silent)).rejects.toMatchObject({ code: "schema-newer" });
   });
 
   it("refuses a schema that was made by another text", async () => {
     const url = await server.freshUrl();
     const database = await openDatabase(url, silent);
-    await sql`update migration set sha256 = 'x' where number = 1`.execute(database);
     await database.destroy();
+    await asOwner(url, sql`update migration set sha256 = 'x' where number = 1`);
     await expect(openDatabase(url, silent)).rejects.toMatchObject({ code: "schema-changed" });
   });
 

@@ -230,29 +230,3 @@ describe("storing a part of a journal", () => {
     ]);
   });
 });
-
-describe("readings and facts", () => {
-  it("cannot be changed or deleted once stored", async () => {
-    await database.insertInto("account").values({ network: "n", account: "a", label: "l", practice: true }).execute();
-    await database
-      .insertInto("reading")
-      .values({
-        network: "n",
-        account: "a",
-        source: "s",
-        started_at: now,
-        finished_at: now,
-        http_status: 200,
-        outcome: "ok",
-        reason: null,
-        sha256: "0".repeat(64),
-        redactor: 1,
-        body: "{}",
-      })
-      .execute();
-    await expect(database.updateTable("reading").set({ body: "[]" }).execute()).rejects.toMatchObject({
-      code: "23001",
-    });
-    await expect(database.deleteFrom("reading").execute()).rejects.toMatchObject({ code: "23001" });
-  });
-});

@@ -1,0 +1,114 @@
+import { sql } from "kysely";
+import { hashOf } from "../networks/redaction.ts";
+import type { Database } from "./database.ts";
+import { hashOfHeader, journalBeginning, linkLine } from "./links.ts";
+
+/** What a check of the evidence found. `faults` are sentences; none where all is as it was stored. */
+export interface Verified {
+  readonly readings: number;
+  readonly erased: number;
+  readonly facts: number;
+  readonly lines: number;
+  readonly faults: readonly string[];
+}
+
+const batch = 500;
+
+/**
+ * Checks all evidence: that every chain of readings is whole and ends at its head, that bodies are what their headers
+ * say, that every fact has its reading, and that the lines of every journal are those that were linked when they came.
+ */
+export async function verifyEvidence(database: Database, say: (text: string) => void): Promise<Verified> {
+  const faults: string[] = [];
+  let readings = 0;
+  let erased = 0;
+  let lines = 0;
+  for (const chain of await database.selectFrom("chain").selectAll().orderBy("network").orderBy("account").execute()) {
+    const name = `${chain.network}/${chain.account}`;
+    let previous: string | null = null;
+    let n = 0;
+    for (;;) {
+      const rows = await database
+        .selectFrom("reading")
+        .leftJoin("reading_body", "reading_body.reading_id", "reading.id")
+        .selectAll("reading")
+        .select(["reading_body.body", "reading_body.erased"])
+        .where("network", "=", chain.network)
+        .where("account", "=", chain.account)
+        .where("n", ">", String(n))
+        .orderBy("n")
+        .limit(batch)
+        .execute();
+      for (const row of rows) {
+        n++;
+        if (row.n !== String(n)) faults.push(`The chain of ${name} has no reading ${n}: the next is ${row.n}.`);
+        if (row.previous !== previous) faults.push(`Reading ${row.id} does not follow the one before it in ${name}.`);
+        if (hashOfHeader(row) !== row.hash) faults.push(`The header of reading ${row.id} was changed.`);
+        if (row.body === null && row.erased === null)
+          faults.push(`Reading ${row.id} has no body, and none was erased.`);
+        if (row.body !== null && (hashOf(row.body) !== row.sha256 || Buffer.byteLength(row.body) !== row.size))
+          faults.push(`The body of reading ${row.id} was changed.`);
+        if (row.erased !== null) erased++;
+        n = Number(row.n);
+        previous = row.hash;
+      }
+      readings += rows.length;
+      if (rows.length > 0) say(`${name}: ${n} readings`);
+      if (rows.length < batch) break;
+    }
+    if (chain.n !== String(n) || chain.head !== previous)
+      faults.push(`The chain of ${name} ends at ${n}, and its head says ${chain.n}.`);
+  }
+  const facts = await sql<{ count: string; loose: string }>`
+    select count(*) as count, count(*) filter (where reading.id is null
+      or (fact.network, fact.account) is distinct from (reading.network, reading.account)) as loose
+    from fact left join reading on reading.id = fact.reading_id`.execute(database);
+  const { count = "0", loose = "0" } = facts.rows[0] ?? {};
+  if (loose !== "0") faults.push(`${loose} facts are not of the reading they name.`);
+  for (const journal of await database.selectFrom("journal").selectAll().orderBy("id").execute()) {
+    let chain: Uint8Array = journalBeginning(journal.uuid);
+    let last = "0";
+    for (;;) {
+      const rows = await database
+        .selectFrom("sample")
+        .select("n")
+        .select(sql<string>`line::text`.as("line"))
+        .where("journal_id", "=", journal.id)
+        .where("n", ">", last)
+        .orderBy("n")
+        .limit(batch)
+        .execute();
+      for (const row of rows) chain = linkLine(chain, row.line);
+      lines += rows.length;
+      last = rows.at(-1)?.n ?? last;
+      if (rows.length < batch) break;
+    }
+    say(`journal ${journal.uuid}: ${last} lines`);
+    if (!journal.chain.equals(chain))
+      faults.push(`The lines of journal ${journal.uuid} are not those that were stored.`);
+  }
+  return { readings, erased, facts: Number(count), lines, faults };
+}
+
+/**
+ * Erases the bodies of an account's readings that were finished before `before`, for good: headers, facts and chains
+ * stay, and each body says when and why it went. `owner` is a connection of the schema's owner. Returns how many.
+ */
+export async function eraseBodies(
+  owner: Database,
+  account: { readonly network: string; readonly account: string },
+  before: Date,
+  erased: { readonly when: Date; readonly why: string },
+): Promise<number> {
+  const result = await owner
+    .updateTable("reading_body")
+    .set({ body: null, erased: JSON.stringify({ when: erased.when.toISOString(), why: erased.why }) })
+    .from("reading")
+    .whereRef("reading.id", "=", "reading_body.reading_id")
+    .where("reading.network", "=", account.network)
+    .where("reading.account", "=", account.account)
+    .where("reading.finished_at", "<", before)
+    .where("reading_body.erased", "is", null)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
+}
