@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { WorkloadDescriptor } from "../cloud-init/workloads/descriptor.ts";
 import { microUsd } from "./money.ts";
+import { windDown } from "./phase.ts";
 import { BadInput, type Problem, problemsOf, quoted } from "./problem.ts";
 import type { ProviderFacts } from "./providers/provider.ts";
 import { Fleet, groupNamePattern, nodeKeyPattern } from "./stack-config.ts";
@@ -75,6 +76,8 @@ export interface FleetConfig {
   readonly collector: "here" | "external" | CollectorHost;
   readonly placements: Readonly<Record<string, { readonly domain: string; readonly shape: string }>>;
   readonly acknowledge: Readonly<Record<string, true | string>>;
+  /** Days after which an entry of a ledger is called old. */
+  readonly ledgerAgeDays: number;
 }
 
 const namespace = "gradientlab";
@@ -90,9 +93,6 @@ const keys = {
 /** What the short form stands for, beside the default provider. */
 const shortForm = { group: "default", workload: "sentry", network: "practice" } as const;
 
-/** The phase that a fleet ends in: it names no phase of the config. */
-const windDown = "wind-down";
-
 const noFleet: FleetConfig = {
   groups: [],
   phase: null,
@@ -102,6 +102,7 @@ const noFleet: FleetConfig = {
   collector: "here",
   placements: {},
   acknowledge: {},
+  ledgerAgeDays: 90,
 };
 
 /**
@@ -334,8 +335,9 @@ function groupProblems(group: Fields, path: string, known: Known): Problem[] {
     const facts = known.providers.get(provider);
     if (facts !== undefined) {
       if (region === undefined || isName(region)) problems.push(...regionProblems(region, `${path}.region`, facts));
-      if (isName(size)) problems.push(...sizeProblems(size, `${path}.size`, facts));
-      if (isFields(size) && isName(size.shape) && !Object.hasOwn(facts.ledger.shapes, size.shape))
+      // A group without nodes needs no machine: whatever the ledger lost, a count can be lowered to 0.
+      if (isName(size) && group.count !== 0) problems.push(...sizeProblems(size, `${path}.size`, facts));
+      if (group.count !== 0 && isFields(size) && isName(size.shape) && !Object.hasOwn(facts.ledger.shapes, size.shape))
         problems.push({
           path: `${path}.size.shape`,
           value: quoted(size.shape),
@@ -637,6 +639,7 @@ function complete(fleet: Fleet, known: Known): FleetConfig {
     collector: fleet.collector?.external === true ? "external" : (fleet.collector?.host ?? "here"),
     placements: fleet.placements ?? {},
     acknowledge: fleet.acknowledge ?? {},
+    ledgerAgeDays: fleet.ledgerAgeDays ?? noFleet.ledgerAgeDays,
   };
 }
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Access, sshRanges } from "./access.ts";
+import type { Demand } from "./budget.ts";
 import { declareGroup } from "./group.ts";
 import type { Inventory, Reach } from "./inventory.ts";
 import { networkServices } from "./network-services.ts";
@@ -36,7 +37,7 @@ export interface FleetOutputs {
  * Returns the outputs of the stack.
  */
 export function declareFleet(plan: FleetPlan, { stack, providers, access, budgetFrom }: Around): FleetOutputs {
-  const fleet = new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack);
+  const fleet = declareRoot(stack, plan.demand);
   const services = new Map(plan.services.map((name) => [name, new NetworkService(name, fleet)]));
   const sites = declareSites(fleet, plan, { stack, providers, access, budgetFrom });
   const collector = plan.collector === null ? null : declareCollector(fleet, plan.collector, plan, sites, providers);
@@ -60,7 +61,7 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
         schema: 1,
         stack,
         phase: plan.phase,
-        freeUntil: [],
+        freeUntil: [...plan.freeUntil],
         shared: [...plan.shared],
         nodes: plan.nodes.map(({ record }, index) => ({
           ...record,
@@ -80,6 +81,22 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
   return collector === null
     ? { inventory }
     : { inventory, collector: { machineId: collector.machineId, address: collector.address } };
+}
+
+/**
+ * Declares the fleet's component and, where the plan uses anything that costs or is limited, the record of what was
+ * accepted. Every other resource below the fleet, whoever declares it, is made to depend on that record.
+ */
+function declareRoot(stack: string, demand: Demand | null): pulumi.ComponentResource {
+  if (demand === null) return new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack);
+  let budget: Budget | undefined;
+  const afterBudget: pulumi.ResourceTransformation = ({ type, props, opts }) =>
+    budget === undefined || type.startsWith("gradientlab:fleet:")
+      ? undefined
+      : { props, opts: pulumi.mergeOptions(opts, { dependsOn: budget }) };
+  const fleet = new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack, {}, { transformations: [afterBudget] });
+  budget = new Budget(stack, demand, fleet);
+  return fleet;
 }
 
 /** What the sites of a plan made, by provider and region. */
@@ -161,6 +178,13 @@ class NetworkService extends pulumi.CustomResource implements ServiceOutputs {
   constructor(name: string, parent: pulumi.Resource) {
     const outputs = { origin: undefined, extensionId: undefined, extensionVersion: undefined };
     super(networkServices[name] ?? "", name, outputs, { parent });
+  }
+}
+
+/** What was last accepted of all accounts: our own plugin judges it in the engine's check, and refuses what it may not. */
+class Budget extends pulumi.CustomResource {
+  constructor(name: string, demand: Demand, parent: pulumi.Resource) {
+    super("gradientlab:index:Budget", name, demand, { parent });
   }
 }
 

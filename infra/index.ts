@@ -34,6 +34,7 @@ export default async function program(): Promise<FleetOutputs> {
     const config = parseConfig(pulumi.runtime.allConfig(), around, secret);
     const plan = planFleet(config, around);
     if (plan.refusals.length > 0) throw new BadInput("The plan", plan.refusals);
+    for (const warning of plan.warnings) void pulumi.log.warn(warning);
     const budgetFrom = `${new Date().toISOString().slice(0, 7)}-01`;
     const fleet = { stack: pulumi.getStack(), providers, access: config.access, budgetFrom };
     return withoutStacks(() => declareFleet(plan, fleet));

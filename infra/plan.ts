@@ -1,7 +1,11 @@
 import { type BootParts, bootChoice, bootOf, bootProblems, collectorHostBoot, collectorHostProblems } from "./boot.ts";
+import type { Demand } from "./budget.ts";
 import type { CollectorHost, CustomSize, FleetConfig, GroupConfig, Known } from "./config.ts";
+import { demandOf, freeEnds } from "./demand.ts";
 import type { InventoryPhase, NodeRecord, PriceLine } from "./inventory.ts";
-import { placementOf } from "./placement.ts";
+import { ledgersOf } from "./ledgers.ts";
+import { networkFindings } from "./network-rules.ts";
+import { placementsOf } from "./placement.ts";
 import { listPrices } from "./price.ts";
 import { type Problem, quoted } from "./problem.ts";
 import type { Boot, NodeSpec, ProviderFacts, SiteSpec } from "./providers/provider.ts";
@@ -55,8 +59,14 @@ export interface FleetPlan {
   /** Price lines of what nodes share. */
   readonly shared: readonly PriceLine[];
   readonly phase: InventoryPhase | null;
+  /** What the fleet demands of the providers' accounts; null where it uses nothing of any. */
+  readonly demand: Demand | null;
+  /** When the accounts' free periods end, as the config and the ledgers have it. */
+  readonly freeUntil: readonly { readonly account: string; readonly at: string }[];
   /** What cannot be made so. A plan with a refusal is never declared. */
   readonly refusals: readonly Problem[];
+  /** What can be made so, and is hardly meant. */
+  readonly warnings: readonly string[];
 }
 
 /** Returns the plan of a checked config. It depends on nothing else: not on the clock, nor on what is deployed. */
@@ -83,7 +93,14 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
   }
 
   const needed = new Set(groups.filter((group) => group.nodes.length > 0).map((group) => group.network));
+  const findings = networkFindings(groups, around);
+  // Where a group's network cannot be at all, how many nodes it has is no matter.
+  refusals.push(...findings.refusals.filter(({ path }) => refusals.every((refusal) => refusal.path !== path)));
+  const demand = demandOf(config, { groups, collector, sites }, around);
   return {
+    demand,
+    freeUntil: freeEnds(demand, ledgersOf(around.providers)),
+    warnings: findings.warnings,
     groups,
     nodes: groups.flatMap((group) => group.nodes).toSorted((a, b) => order(a.spec.key, b.spec.key)),
     collector,
@@ -128,12 +145,12 @@ function planGroup(
     );
 
   const stopped = new Set(group.stopped);
-  const domains = facts.domains(region);
+  const spread = placementsOf(name, facts.domains(region), machine.shapes);
   const prices = new Map<string, readonly PriceLine[]>();
   const nodes = liveSlots(group.count, group.retired).map((slot): PlannedNode => {
     const power = stopped.has(slot) ? "off" : "on";
     const key = `${name}/${slot}`;
-    const placement = config.placements[key] ?? placementOf(name, slot, domains, machine.shapes);
+    const placement = config.placements[key] ?? spread(slot);
     const [first = ""] = machine.shapes;
     const shape = placement?.shape ?? first;
     const spec: NodeSpec = {
@@ -212,7 +229,7 @@ function planHost(
   const facts = found(around.providers, provider);
   const machine = machineOf(size, facts);
   const key = "collector";
-  const placement = config.placements[key] ?? placementOf(key, 0, facts.domains(region), machine.shapes);
+  const placement = config.placements[key] ?? placementsOf(key, facts.domains(region), machine.shapes)(0);
   const [first = ""] = machine.shapes;
   const [os = "host"] = facts.traits.os;
   const shape = placement?.shape ?? first;
@@ -249,7 +266,9 @@ interface Machine {
 }
 
 function machineOf(size: string | CustomSize, { ledger }: ProviderFacts): Machine {
-  if (typeof size === "string") return { name: size, ...found(new Map(Object.entries(ledger.sizes)), size) };
+  // A size that the ledger does not have is that of a group without nodes.
+  if (typeof size === "string")
+    return { name: size, ...(ledger.sizes[size] ?? { shapes: [], cpus: 0, memoryMib: 0, diskGib: 0 }) };
   const { shape, cpus, memoryGib, diskGib } = size;
   return { name: shape, shapes: [shape], cpus, memoryMib: Math.round(memoryGib * 1024), diskGib };
 }

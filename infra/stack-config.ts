@@ -170,6 +170,9 @@ export const Fleet = strictly(
       )
       .meta({ propertyNames: { pattern: nodeKeyPattern.source } })
       .optional(),
+    ledgerAgeDays: wholeNumber(1, 3650)
+      .optional()
+      .meta({ description: "Days after which an entry of a price or limit is called old; 90 unless said." }),
     acknowledge: z
       .record(
         z.string(),

@@ -12,4 +12,6 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Mutated answers of the practice network. */
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
+  /** Random configs, ledgers and deployed states that plans and budgets are held to. */
+  plans: { counts: { PLANS: "10000" }, files: ["test/infra/budget.test.ts"] },
 };

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { checkoutOf, homeOf } from "../home.ts";
+import { budget } from "./budget.ts";
 import { inventoryFile } from "./inventory-file.ts";
 import type { Resource } from "./resource.ts";
 import { serve } from "./server.ts";
@@ -15,6 +16,7 @@ const here = import.meta.dirname;
 const load = createRequire(import.meta.url);
 
 const resources = new Map<string, Resource<never>>([
+  ["gradientlab:index:Budget", budget(dirname(here), process.env.GRADIENTLAB_EXTRA) as Resource<never>],
   ["gradientlab:index:InventoryFile", inventoryFile as Resource<never>],
 ]);
 const providers = join(here, "providers");

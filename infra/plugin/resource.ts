@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Problem } from "../problem.ts";
 
 /** A plain value as it stands in the engine's state. */
 export type Properties = Readonly<Record<string, unknown>>;
@@ -15,8 +16,11 @@ export function orUnknown<T>(schema: z.ZodType<T>): z.ZodType<T | typeof unknown
 export interface Around {
   /** The folder of state, nodes and evidence, absolute. */
   readonly home: string;
-  /** Shows a sentence for people beside the resource. */
+  /** Shows a sentence for people beside the resource, as a warning. */
   say(text: string): void;
+  /** Shows a text for people that warns of nothing. */
+  show(text: string): void;
+  now(): Date;
 }
 
 /** What changed between the inputs a resource was made with and those that are wanted. */
@@ -38,6 +42,8 @@ export interface Resource<Inputs> {
   readonly outputs: readonly string[];
   /** Says something about a change before it is made, a preview included. */
   notice?(before: Properties | undefined, wanted: Inputs, around: Around): void;
+  /** Returns why a change may not be made, a preview included; all reasons together. */
+  refuse?(before: Properties | undefined, wanted: Inputs, around: Around): readonly Problem[];
   difference(before: Properties, wanted: Inputs): Difference;
   create(wanted: Inputs, around: Around): Promise<{ readonly id: string; readonly outputs: Properties }>;
   /** Returns what is really there, or null where it is gone. */

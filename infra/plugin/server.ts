@@ -38,19 +38,22 @@ export function serve({ resources, home, engine: address }: Service): void {
   let cancelled = false;
   let engine = address === null ? null : engineAt(address);
 
+  const log = (severity: enginePb.LogSeverity, urn: string, text: string): void => {
+    if (engine === null) return;
+    const message = new enginePb.LogRequest();
+    message.setSeverity(severity);
+    message.setMessage(text);
+    message.setUrn(urn);
+    engine.log(message, (error) => {
+      // The engine may be gone by now, and then nobody is there to read it.
+      if (error !== null) process.stderr.write(`${text}\n`);
+    });
+  };
   const around = (urn: string): Around => ({
     home,
-    say(text) {
-      if (engine === null) return;
-      const message = new enginePb.LogRequest();
-      message.setSeverity(enginePb.LogSeverity.WARNING);
-      message.setMessage(text);
-      message.setUrn(urn);
-      engine.log(message, (error) => {
-        // The engine may be gone by now, and then nobody is there to read it.
-        if (error !== null) process.stderr.write(`${text}\n`);
-      });
-    },
+    say: (text) => log(enginePb.LogSeverity.WARNING, urn, text),
+    show: (text) => log(enginePb.LogSeverity.INFO, urn, text),
+    now: () => new Date(),
   });
   const resourceOf = (urn: string): Resource<never> => {
     const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
@@ -144,7 +147,17 @@ export function serve({ resources, home, engine: address }: Service): void {
         );
         return response;
       }
-      resource.notice?.(olds === undefined ? undefined : plain(olds), result.data as never, around(request.getUrn()));
+      const before = olds === undefined ? undefined : plain(olds);
+      const about = around(request.getUrn());
+      resource.notice?.(before, result.data as never, about);
+      const refusals = resource.refuse?.(before, result.data as never, about) ?? [];
+      response.setFailuresList(
+        refusals.map(({ message, fix }) => {
+          const failure = new pb.CheckFailure();
+          failure.setReason(`${message} ${fix}`);
+          return failure;
+        }),
+      );
       response.setInputs(Struct.fromJavaScript(result.data as never));
       return response;
     }),

@@ -11,9 +11,12 @@ export const egress = z
   .max(100_000, "Write a whole number of GiB from 0 to 100000")
   .default(1);
 
-/** Returns what a machine uses by its machine type. None of it is billed while the machine is powered off. */
+/**
+ * Returns what a machine uses by its machine type; one that the ledger does not know is a quantity without a price. None
+ * of it is billed while the machine is powered off.
+ */
 export function machineUsage(node: NodeSpec, ledger: Ledger): Usage[] {
-  const counts = ledger.shapes[node.shape]?.counts ?? {};
+  const counts = ledger.shapes[node.shape]?.counts ?? { machine: node.shape };
   const amounts = { machine: 1, cpus: node.cpus, memory: node.memoryMib };
   const off = node.power === "off" ? ({ off: true } as const) : {};
   return (["machine", "cpus", "memory"] as const).flatMap((what) => {

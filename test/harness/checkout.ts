@@ -50,12 +50,14 @@ export interface RunningStart {
 export interface CopyOptions {
   /** The groups of the stack `dev`, in place of those that the checkout declares. */
   readonly groups?: Readonly<Record<string, unknown>>;
+  /** What stands beside the groups. */
+  readonly fleet?: Readonly<Record<string, unknown>>;
   /** Adds the copy's own `test/extra`: the test-only provider and the workload without a browser. */
   readonly extra?: boolean;
 }
 
 /** Copies the files that git knows or would take into a new temporary folder, and links the installed packages. */
-export async function copyOfCheckout({ groups, extra = false }: CopyOptions = {}): Promise<Checkout> {
+export async function copyOfCheckout({ groups, fleet = {}, extra = false }: CopyOptions = {}): Promise<Checkout> {
   const folder = mkdtempSync(join(tmpdir(), "gl-"));
   const { stdout } = await run("git", ["ls-files", "-co", "--exclude-standard"], { cwd: source, maxBuffer: 1e7 });
   for (const file of stdout.trim().split("\n")) {
@@ -65,7 +67,7 @@ export async function copyOfCheckout({ groups, extra = false }: CopyOptions = {}
   }
   const { stdout: stack } = await run("git", ["show", "HEAD:Pulumi.dev.yaml"], { cwd: source });
   const declared =
-    groups === undefined ? stack : JSON.stringify({ config: { "gradientlab:fleet": { schema: 1, groups } } });
+    groups === undefined ? stack : JSON.stringify({ config: { "gradientlab:fleet": { schema: 1, groups, ...fleet } } });
   writeFileSync(join(folder, "Pulumi.dev.yaml"), declared);
   for (const made of compiled)
     if (existsSync(join(source, made))) cpSync(join(source, made), join(folder, made), { recursive: true });

@@ -153,7 +153,10 @@ describe("a mistake", () => {
       { workload: "sentri" },
       `${root}.workload is "sentri", which is not a known workload. Did you mean sentry? Choose one of: pulse, sentry.`,
     ],
-    [{ network: "gradiant" }, `${root}.network is "gradiant", which is not a known network. Choose one of: practice.`],
+    [
+      { network: "gradiant" },
+      `${root}.network is "gradiant", which is not a known network. Did you mean gradient? Choose one of: gradient, practice.`,
+    ],
     [{ network: undefined }, `${root}.network is missing. Write the network's name, or null for none.`],
     [{ region: "yard" }, `${root}.region is "yard", which is not a region of local. Choose one of: here.`],
     [{ size: "small" }, `${root}.size is "small", which is not a size of local. Choose one of: process.`],

@@ -332,10 +332,24 @@ describe("a config with mistakes", () => {
   });
 });
 
+const onShed = { provider: "shed", size: "bench", workload: "pulse", network: "practice", options: {} };
+
 it("runs on a provider that only the tests have, with its own sites, regions and prices, from the short form too", async () => {
-  project.configure({
-    garden: { provider: "shed", region: "garden", size: "bench", count: 1, network: "practice", options: {} },
-    home: { count: 1 },
+  project.configureFleet({
+    schema: 1,
+    groups: {
+      garden: { ...onShed, region: "garden", count: 1 },
+      home: {
+        provider: "local",
+        size: "process",
+        count: 1,
+        workload: "pulse",
+        network: null,
+        options: { everySeconds: 1 },
+      },
+    },
+    phase: "study",
+    phases: { study: { budgetUsdPerMonth: 1 } },
   });
   await project.up();
   const { nodes: records, shared } = await project.inventory();
@@ -377,4 +391,47 @@ it("ends with an empty inventory, the spool of every node, and no process, accou
   expect(readdirSync(join(project.place.home, "nodes"))).toEqual([]);
   expect(readdirSync(join(project.place.home, "networks"))).toEqual([]);
   expect(processesOf(project.folder)).toEqual([]);
+});
+
+describe("what a fleet may cost", () => {
+  const fleetOf = (count: number, more: object = {}): object => ({
+    schema: 1,
+    groups: { garden: { ...onShed, region: "garden", network: null, count } },
+    phase: "study",
+    phases: { study: { budgetUsdPerMonth: 1 } },
+    ...more,
+  });
+  it("is shown before the changes, and more than the phase has is refused before anything is made", async () => {
+    project.configureFleet(fleetOf(4));
+    const preview = await project.pulumi(["preview"]);
+    expect(preview.code).not.toBe(0);
+    expect(preview.output).toContain("phase study: $1.00 a month");
+    expect(preview.output).toContain(
+      'The fleet would cost $1.23 in a month of 31 days, and the phase study has $1.00 a month. Set gradientlab:fleet.groups.garden.count to 3. Or set gradientlab:fleet.phases.study.budgetUsdPerMonth to "1.23".',
+    );
+    expect(preview.output).toContain("a test's own price list, checked 2026-11-01");
+    const { code } = await project.pulumi(["up", "--yes", "--skip-preview"]);
+    expect(code).not.toBe(0);
+    expect(project.json("nodes", "garden", "0", "node.json")).toBeUndefined();
+  });
+
+  it("is refused only where a change raises it: what is over may stay, and may always become less", async () => {
+    project.configureFleet(fleetOf(3));
+    expect(nodes(await project.up())).toHaveLength(3);
+    const less = { phases: { study: { budgetUsdPerMonth: "0.5" } } };
+    project.configureFleet(fleetOf(3, less));
+    const kept = await project.pulumi(["preview"]);
+    expect(kept.code).toBe(0);
+    expect(kept.output).toMatch(
+      /\$0\.93 in a month .* this change does not raise it, so it passes\. The fleet costs \$0\.03 a day\./,
+    );
+    project.configureFleet(fleetOf(2, less));
+    expect(nodes(await project.up())).toEqual(["delete garden/2"]);
+    project.configureFleet(fleetOf(3, less));
+    const back = await project.pulumi(["preview"]);
+    expect(back.code).not.toBe(0);
+    expect(back.output).toContain("Set gradientlab:fleet.groups.garden.count to 2.");
+    project.configureFleet(fleetOf(0, { phase: undefined, phases: {} }));
+    expect(nodes(await project.up())).toEqual(["delete garden/0", "delete garden/1"]);
+  });
 });

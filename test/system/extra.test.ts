@@ -28,7 +28,11 @@ describe("a provider and a workload that a folder adds", () => {
   let page: Page;
 
   beforeAll(async () => {
-    checkout = await copyOfCheckout({ groups, extra: true });
+    checkout = await copyOfCheckout({
+      groups,
+      fleet: { phase: "study", phases: { study: { budgetUsdPerMonth: 1 } } },
+      extra: true,
+    });
     browser = await chromium.launch({
       executablePath: (await findBrowser()).path,
       args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],

@@ -129,7 +129,7 @@ describe("the plugin", () => {
       new pb.GetSchemaRequest(),
     );
     expect(Object.keys(JSON.parse(schema.getSchema()).resources).toSorted()).toEqual(
-      ["InventoryFile", "PracticeNetwork", "ProcessNode"].map((name) => `gradientlab:index:${name}`),
+      ["Budget", "InventoryFile", "PracticeNetwork", "ProcessNode"].map((name) => `gradientlab:index:${name}`),
     );
     const configured = await ask(
       client.configure as Unary<pb.ConfigureRequest, pb.ConfigureResponse>,

@@ -5,7 +5,7 @@ import { declaredFleet as declared, groupOn, providers } from "./fleet-on.ts";
 /** One suite for every provider that is found, that of the tests included: what holds of all of them. */
 
 /** The inventory differs whenever anything does. A quota is what the account's nodes add up to. */
-const summing = ["gradientlab:index:InventoryFile", "oci:Limits/quota:Quota"];
+const summing = ["gradientlab:index:Budget", "gradientlab:index:InventoryFile", "oci:Limits/quota:Quota"];
 
 /** Returns what the second declares otherwise than the first, as names of resources. */
 function changes(before: readonly Declared[], after: readonly Declared[]) {

@@ -1,0 +1,432 @@
+import { z } from "zod";
+import { dateOf, daysBetween, longestMonthHours } from "./calendar.ts";
+import { type CostLine, costLines, freeUntil, sumOf, type Uses } from "./cost.ts";
+import { forecast } from "./forecast.ts";
+import type { Ledger } from "./ledger.ts";
+import { dollars } from "./money.ts";
+import { phaseAt } from "./phase.ts";
+import type { Problem } from "./problem.ts";
+
+/**
+ * What may be made, given the ledgers, the budget and what was last accepted. A quantity or a cost that is over its
+ * limit is refused only where the change raises it: what keeps or lowers it passes, whatever the ledgers say.
+ */
+
+const Amounts = z.record(z.string(), z.int().nonnegative());
+
+/** One provider's account, with all that the fleet uses of it. */
+const AccountDemand = z.strictObject({
+  provider: z.string(),
+  opened: z.string().nullable(),
+  free: Amounts,
+  limits: Amounts,
+  uses: Amounts,
+  /** What the nodes of a region share, by region. */
+  sites: z.record(z.string(), Amounts),
+  /** What has to be acknowledged and is not: a name, and the sentence that says what it is about. */
+  unread: z.record(z.string(), z.string()),
+});
+
+/** What a group uses, so that a count can be named that would be accepted. */
+const GroupDemand = z.strictObject({
+  account: z.string(),
+  region: z.string(),
+  count: z.int().nonnegative(),
+  uses: Amounts,
+  /** The most that any one of its nodes uses. */
+  each: Amounts,
+});
+
+const Phase = z.strictObject({
+  start: z.string().nullable(),
+  end: z.string().nullable(),
+  then: z.string().nullable(),
+  budgetMicroUsdPerMonth: z.int().nonnegative(),
+  grantMicroUsd: z.int().nonnegative().nullable(),
+});
+
+/** All that a fleet demands of the accounts: a value of the config alone, without a clock reading. */
+export const Demand = z.strictObject({
+  phase: z.string().nullable(),
+  phases: z.record(z.string(), Phase),
+  ledgerAgeDays: z.int().positive(),
+  accounts: z.record(z.string(), AccountDemand),
+  groups: z.record(z.string(), GroupDemand),
+  /** The collector's own machine. */
+  host: z.strictObject({ account: z.string(), region: z.string(), uses: Amounts }).nullable(),
+});
+export type Demand = z.infer<typeof Demand>;
+type AccountDemand = z.infer<typeof AccountDemand>;
+
+export type Ledgers = ReadonlyMap<string, Ledger>;
+
+/** The counts of groups, and whether the collector keeps a machine of its own, that would be accepted. */
+export interface Fit {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly host: boolean;
+}
+
+export interface Judgement {
+  /** What may not be raised. Each fix, made together with the others, is accepted. */
+  readonly refusals: readonly Problem[];
+  /** What is over and passes, because the change does not raise it; what is old, or ends soon. */
+  readonly warnings: readonly string[];
+  /** What the fixes of the refusals say: the names to acknowledge, and the counts. */
+  readonly fix: { readonly acknowledge: readonly string[]; readonly fit: Fit | null };
+}
+
+const root = "gradientlab:fleet";
+
+/** How long before a phase or a free period ends its successor is named. */
+const noticeDays = 30;
+
+/** Judges a demand against what was last accepted; `before` is null where nothing was. `at` is the instant (UTC). */
+export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Judgement {
+  const excesses = excessesOf(before, wanted, ledgers, at, barOf(before, wanted, ledgers, at));
+  const unread = unreadOf(before, wanted);
+  const refused = excesses.filter((excess) => excess.raised);
+  const fit = refused.length === 0 ? null : fitOf(before, wanted, ledgers, at);
+  const fixes = fit === null ? "" : fitSentence(wanted, fit);
+  return {
+    refusals: [
+      ...unread.map(({ name, says }): Problem => {
+        const path = `${root}.acknowledge.${name}`;
+        return {
+          path,
+          value: undefined,
+          message: `${path} is missing. ${says}`,
+          fix: `Read the terms, and set ${path} to "${dateOf(at)}".`,
+        };
+      }),
+      ...refused.map(({ path, value, message, or }): Problem => ({ path, value, message, fix: `${fixes}${or}` })),
+    ],
+    warnings: [
+      ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, wanted, ledgers, at)),
+      ...ageWarnings(wanted, ledgers, at),
+      ...endWarnings(wanted, ledgers, at),
+    ],
+    fix: { acknowledge: unread.map(({ name }) => name), fit },
+  };
+}
+
+/** Returns what all accounts cost in the longest month under the ledgers of `at`, in micro-dollars. */
+export function monthlyCost(demand: Demand, ledgers: Ledgers, at: Date): bigint {
+  return Object.values(demand.accounts).reduce(
+    (sum, account) => sum + sumOf(linesOf(account, account.uses, ledgers, at)),
+    0n,
+  );
+}
+
+interface Excess {
+  readonly raised: boolean;
+  readonly path: string;
+  readonly value: string;
+  readonly message: string;
+  /** What else could be changed than counts. */
+  readonly or: string;
+  /** The day since which it is over, as far as the ledgers and the config tell. */
+  readonly since: string;
+}
+
+/** What was accepted costs, under the terms that hold now: what may be kept, over the budget or not. */
+interface Bar {
+  readonly month: bigint;
+  readonly phase: bigint;
+}
+
+const nothingAccepted: Bar = { month: -1n, phase: -1n };
+
+function barOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Bar {
+  if (before === null) return nothingAccepted;
+  const was = underTermsOf(before, wanted);
+  const phase = phaseAt(wanted.phase, wanted.phases, at);
+  return {
+    month: monthlyCost(was, ledgers, at),
+    phase: phase.grantMicroUsd === null ? 0n : phaseCost(was, ledgers, phase.name, phase.from ?? at),
+  };
+}
+
+function excessesOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date, bar: Bar): Excess[] {
+  return [
+    ...limitExcesses(before, wanted, ledgers),
+    ...unpricedExcesses(before, wanted, ledgers, at),
+    ...moneyExcesses(wanted, ledgers, at, bar),
+  ];
+}
+
+function limitExcesses(before: Demand | null, wanted: Demand, ledgers: Ledgers): Excess[] {
+  const excesses: Excess[] = [];
+  for (const [key, account] of Object.entries(wanted.accounts)) {
+    const ledger = ledgers.get(account.provider);
+    const field = `${root}.accounts.${account.provider}.limits`;
+    const limits = [
+      ...(ledger?.limits ?? [])
+        .filter(({ quantity }) => account.limits[quantity] === undefined)
+        .map((limit) => ({ ...limit, from: `${limit.source}, checked ${limit.checkedOn}`, since: limit.checkedOn })),
+      ...Object.entries(account.limits).map(([quantity, value]) => ({
+        quantity,
+        value,
+        region: undefined,
+        from: field,
+        since: field,
+      })),
+    ];
+    for (const limit of limits) {
+      const { region } = limit;
+      const has = amountOf(account.uses, limit.quantity, region);
+      if (has <= limit.value) continue;
+      const had = amountOf(before?.accounts[key]?.uses ?? {}, limit.quantity, region);
+      const title = ledger?.quantities[limit.quantity]?.title ?? limit.quantity;
+      const where = region === undefined ? key : `${key} in ${region}`;
+      excesses.push({
+        raised: has > had,
+        path: `${field}.${limit.quantity}${region === undefined ? "" : `@${region}`}`,
+        value: String(has),
+        message: `The fleet would have ${has} of ${title} in ${where}, and the limit is ${limit.value} (${limit.from}).`,
+        or: ` Or set ${field}.${limit.quantity} to ${has}, where the provider has raised it for this account.`,
+        since: limit.since,
+      });
+    }
+  }
+  return excesses;
+}
+
+function unpricedExcesses(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Excess[] {
+  return Object.entries(wanted.accounts).flatMap(([key, account]) => {
+    const had = new Map(
+      linesOf(account, before?.accounts[key]?.uses ?? {}, ledgers, at).map((line) => [
+        `${line.quantity}@${line.region}`,
+        line.billedUnitHours,
+      ]),
+    );
+    return linesOf(account, account.uses, ledgers, at)
+      .filter(({ microUsd }) => microUsd === null)
+      .map(({ quantity, region, amount, billedUnitHours }): Excess => {
+        const title = ledgers.get(account.provider)?.quantities[quantity]?.title ?? quantity;
+        return {
+          raised: billedUnitHours > (had.get(`${quantity}@${region}`) ?? 0n),
+          path: `${root}.accounts.${account.provider}.prices.${quantity}@${region}`,
+          value: String(amount),
+          message: `The price of ${title} in ${region} is not known, and the fleet would use ${amount} of it in ${key}, more than is free.`,
+          or: ` Or choose another region or size, or add the price with its source to the provider's ledger.`,
+          since: "the ledger lost its price",
+        };
+      });
+  });
+}
+
+function moneyExcesses(wanted: Demand, ledgers: Ledgers, at: Date, bar: Bar): Excess[] {
+  const phase = phaseAt(wanted.phase, wanted.phases, at);
+  const excesses: Excess[] = [];
+  const cost = monthlyCost(wanted, ledgers, at);
+  const budget = BigInt(phase.budgetMicroUsdPerMonth);
+  const path = phase.name === null ? `${root}.phase` : `${root}.phases.${phase.name}.budgetUsdPerMonth`;
+  const since = phase.from === null ? newestCheck(wanted, ledgers) : dateOf(phase.from);
+  if (cost > budget)
+    excesses.push({
+      raised: cost > bar.month,
+      path,
+      value: dollars(cost),
+      message: `The fleet would cost ${dollars(cost)} in a month of 31 days, and ${
+        phase.name === null ? noPhase(wanted, phase.to) : `the phase ${phase.name} has ${dollars(budget)} a month`
+      }.`,
+      or:
+        phase.name === null
+          ? ` Or name a phase in ${root}.phase whose budgetUsdPerMonth is at least "${plain(cost)}".`
+          : ` Or set ${path} to "${plain(cost)}".`,
+      since,
+    });
+  if (phase.name !== null && phase.grantMicroUsd !== null) {
+    const whole = phaseCost(wanted, ledgers, phase.name, phase.from ?? at);
+    const grant = BigInt(phase.grantMicroUsd);
+    if (whole > grant)
+      excesses.push({
+        raised: whole > bar.phase,
+        path: `${root}.phases.${phase.name}.grantUsd`,
+        value: dollars(whole),
+        message: `The fleet would cost ${dollars(whole)} until the phase ${phase.name} ends${
+          phase.to === null ? ", over 60 months" : ` on ${dateOf(phase.to)}`
+        }, and its grant is ${dollars(grant)}.`,
+        or: ` Or set ${root}.phases.${phase.name}.grantUsd to "${plain(whole)}".`,
+        since,
+      });
+  }
+  return excesses;
+}
+
+/** Returns what a demand costs all through the phase that holds at `from`, over at most 60 months. */
+function phaseCost(demand: Demand, ledgers: Ledgers, phase: string | null, from: Date): bigint {
+  return forecast(demand, ledgers, from).reduce(
+    (sum, month) => sum + (month.phase === phase ? month.microUsd : 0n),
+    0n,
+  );
+}
+
+/**
+ * Returns what was accepted, under the terms that hold now: only what is used is compared, so that a changed price, phase
+ * or allowance never looks like a changed use.
+ */
+function underTermsOf(before: Demand, wanted: Demand): Demand {
+  const accounts = Object.entries(before.accounts).map(([key, account]): [string, AccountDemand] => {
+    const { opened, free, limits } = wanted.accounts[key] ?? account;
+    return [key, { ...account, opened, free, limits }];
+  });
+  return { ...before, phase: wanted.phase, phases: wanted.phases, accounts: Object.fromEntries(accounts) };
+}
+
+function noPhase(wanted: Demand, begins: Date | null): string {
+  if (wanted.phase === null) return "no phase gives it a budget";
+  return begins === null ? "its last phase is over" : `its next phase begins on ${dateOf(begins)}`;
+}
+
+/** Returns what has to be acknowledged before more is used of an account than was accepted. */
+function unreadOf(before: Demand | null, wanted: Demand): { readonly name: string; readonly says: string }[] {
+  const unread = new Map<string, string>();
+  for (const [key, account] of Object.entries(wanted.accounts)) {
+    const had = before?.accounts[key]?.uses ?? {};
+    if (Object.entries(account.uses).some(([use, amount]) => amount > (had[use] ?? 0)))
+      for (const [name, says] of Object.entries(account.unread)) unread.set(name, says);
+  }
+  return [...unread].map(([name, says]) => ({ name, says })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function linesOf(account: AccountDemand, uses: Uses, ledgers: Ledgers, at: Date): CostLine[] {
+  const ledger = ledgers.get(account.provider);
+  const month = { hours: longestMonthHours, monthHours: longestMonthHours };
+  return ledger === undefined ? [] : costLines(uses, account, ledger, month, at);
+}
+
+function amountOf(uses: Uses, quantity: string, region: string | undefined): number {
+  let sum = 0;
+  for (const [key, amount] of Object.entries(uses)) {
+    const [name, where = ""] = key.split("@");
+    if (name === quantity && (region === undefined || where.replace(/ off$/, "") === region)) sum += amount;
+  }
+  return sum;
+}
+
+/**
+ * Returns counts at or below those wanted that are accepted: what was accepted before is kept where it can be, and the
+ * rest is filled up group by group, by name. No count at all is always accepted.
+ */
+function fitOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Fit {
+  const names = Object.keys(wanted.groups).toSorted();
+  const bar = barOf(before, wanted, ledgers, at);
+  const accepted = (fit: Fit): boolean =>
+    !excessesOf(before, reduced(wanted, fit), ledgers, at, bar).some(({ raised }) => raised);
+  const none = Object.fromEntries(names.map((name) => [name, 0]));
+  const kept = Object.fromEntries(
+    names.map((name) => [name, Math.min(before?.groups[name]?.count ?? 0, wanted.groups[name]?.count ?? 0)]),
+  );
+  const start = [
+    { counts: kept, host: wanted.host !== null },
+    { counts: none, host: wanted.host !== null },
+  ].find(accepted);
+  let fit: Fit = start ?? { counts: none, host: false };
+  for (const name of names) {
+    let low = fit.counts[name] ?? 0;
+    let high = wanted.groups[name]?.count ?? 0;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (accepted({ ...fit, counts: { ...fit.counts, [name]: middle } })) low = middle;
+      else high = middle - 1;
+    }
+    fit = { ...fit, counts: { ...fit.counts, [name]: low } };
+  }
+  return fit;
+}
+
+/** Returns the most that the demand can be with these counts: each node counts as the largest of its group. */
+export function reduced(demand: Demand, { counts, host }: Fit): Demand {
+  const uses: Record<string, Record<string, number>> = {};
+  const regions: Record<string, Set<string>> = {};
+  const add = (account: string, region: string, amounts: Uses, times: number): void => {
+    const sum = uses[account] ?? {};
+    uses[account] = sum;
+    for (const [use, amount] of Object.entries(amounts)) sum[use] = (sum[use] ?? 0) + amount * times;
+    regions[account] = (regions[account] ?? new Set()).add(region);
+  };
+  for (const [name, group] of Object.entries(demand.groups)) {
+    const count = Math.min(counts[name] ?? 0, group.count);
+    if (count === 0) continue;
+    if (count === group.count) add(group.account, group.region, group.uses, 1);
+    else add(group.account, group.region, group.each, count);
+  }
+  if (demand.host !== null && host) add(demand.host.account, demand.host.region, demand.host.uses, 1);
+  const accounts = Object.entries(demand.accounts).map(([key, account]): [string, AccountDemand] => {
+    for (const region of regions[key] ?? []) add(key, region, account.sites[region] ?? {}, 1);
+    return [key, { ...account, uses: uses[key] ?? {} }];
+  });
+  return { ...demand, accounts: Object.fromEntries(accounts) };
+}
+
+function fitSentence(wanted: Demand, { counts, host }: Fit): string {
+  const changes = Object.entries(counts)
+    .filter(([name, count]) => count !== wanted.groups[name]?.count)
+    .map(([name, count]) => `${root}.groups.${name}.count to ${count}`);
+  const set = changes.length === 0 ? "" : `Set ${changes.join(", ")}`;
+  const without = host || wanted.host === null ? "" : `${set === "" ? "Remove" : " and remove"} ${root}.collector`;
+  return `${set}${without}.`;
+}
+
+/** Returns a sentence on what is over and passes: what, since when, and what the fleet costs a day. */
+function keptSentence({ message, since }: Excess, wanted: Demand, ledgers: Ledgers, at: Date): string {
+  const perDay = (monthlyCost(wanted, ledgers, at) * 24n) / BigInt(longestMonthHours);
+  const lead = /^\d/.test(since) ? `since ${since}` : `since ${since} changed`;
+  return `${message} It is over ${lead}; this change does not raise it, so it passes. The fleet costs ${dollars(perDay)} a day.`;
+}
+
+function newestCheck(wanted: Demand, ledgers: Ledgers): string {
+  const dates = Object.values(wanted.accounts).flatMap(
+    ({ provider }) => ledgers.get(provider)?.prices.map(({ checkedOn }) => checkedOn) ?? [],
+  );
+  return dates.toSorted().at(-1) ?? "the ledger";
+}
+
+function ageWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
+  const providers = [...new Set(Object.values(wanted.accounts).map(({ provider }) => provider))].toSorted();
+  return providers.flatMap((provider) => {
+    const ledger = ledgers.get(provider);
+    const entries = ledger === undefined ? [] : [...ledger.limits, ...ledger.free, ...ledger.prices];
+    const old = entries.filter(({ checkedOn }) => daysBetween(new Date(checkedOn), at) > wanted.ledgerAgeDays);
+    const [oldest] = old.map(({ checkedOn }) => checkedOn).toSorted();
+    if (oldest === undefined) return [];
+    const count = old.length === 1 ? "1 entry" : `${old.length} entries`;
+    return [
+      `The ledger of ${provider} has ${count} older than ${wanted.ledgerAgeDays} days, the oldest of ${oldest}: run \`npm run prices:refresh\`, and check what it cannot read.`,
+    ];
+  });
+}
+
+/** Returns what to do where the phase or a free period ends within 30 days: the counts that fit what follows. */
+function endWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
+  const ends: { readonly what: string; readonly end: Date }[] = [];
+  const phase = phaseAt(wanted.phase, wanted.phases, at);
+  if (phase.name !== null && phase.to !== null) ends.push({ what: `The phase ${phase.name}`, end: phase.to });
+  for (const [key, account] of Object.entries(wanted.accounts)) {
+    const used = new Set(Object.keys(account.uses).map((use) => use.split("@")[0]));
+    const days = (ledgers.get(account.provider)?.free ?? []).flatMap((allowance) => {
+      const until = used.has(allowance.quantity) ? freeUntil(allowance, account) : null;
+      return until === null ? [] : [until.getTime()];
+    });
+    for (const end of new Set(days)) ends.push({ what: `The free period of ${key}`, end: new Date(end) });
+  }
+  return ends
+    .filter(({ end }) => end > at && daysBetween(at, end) < noticeDays)
+    .map(({ what, end }) => {
+      const ending = `${what} ends on ${dateOf(end)}.`;
+      if (moneyExcesses(wanted, ledgers, end, nothingAccepted).length === 0)
+        return `${ending} The counts fit what follows.`;
+      const { counts, host } = fitOf(null, wanted, ledgers, end);
+      const patch = Object.entries(counts)
+        .filter(([name, count]) => count !== wanted.groups[name]?.count)
+        .map(([name, count]) => `pulumi config set --path '${root}.groups.${name}.count' ${count}`);
+      if (!host && wanted.host !== null) patch.push(`pulumi config rm --path '${root}.collector'`);
+      return `${ending} These counts fit what follows:\n${patch.map((line) => `  ${line}`).join("\n")}`;
+    });
+}
+
+/** Returns micro-dollars as the decimal that a config holds. */
+function plain(microUsd: bigint): string {
+  return `${microUsd / 1_000_000n}.${String(microUsd % 1_000_000n).padStart(6, "0")}`.replace(/\.?0+$/, "");
+}
