@@ -96,6 +96,8 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
             ...shared,
             schedule,
             fetch: globalThis.fetch,
+            random: Math.random,
+            stateDirectory: join(config.dataDirectory, "sessions"),
             readCron: config.readCron,
           });
     if (accounts !== null) endings.push(() => accounts.stop());

@@ -27,6 +27,10 @@ export const MisbehaviourRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("signed-out"), ...scope }),
   /** Gives every field `from` in the answer the name `to`. */
   z.strictObject({ kind: z.literal("renamed-field"), from: z.string().min(1), to: z.string().min(1), ...scope }),
+  /** Gives every object in the answer's data one more field. */
+  z.strictObject({ kind: z.literal("added-field"), name: z.string().min(1), ...scope }),
+  /** Answers with an empty list where the data is a list. */
+  z.strictObject({ kind: z.literal("empty-list"), ...scope }),
   /** Answers with the data alone, without the envelope. */
   z.strictObject({ kind: z.literal("no-envelope"), ...scope }),
   /** Answers with a page of HTML and status 200 where JSON was asked for. */
@@ -35,6 +39,8 @@ export const MisbehaviourRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("region-block"), ...scope }),
   /** Answers with a page that wants a captcha solved, status 403. */
   z.strictObject({ kind: z.literal("captcha"), ...scope }),
+  /** Answers with a page that asks to agree to other terms. */
+  z.strictObject({ kind: z.literal("terms"), ...scope }),
   /** Calls a node `Unsupported`, for a reason; its heartbeats earn nothing meanwhile. */
   z.strictObject({ kind: z.literal("unsupported"), clientid: z.string(), reason: z.string().min(1), ...until }),
   /** Gives a node a status word of one's own choice. */
@@ -118,6 +124,8 @@ export function misbehaveOn(
       if (asked.kind === "late") await delay(asked.ms, undefined, { signal: closing });
       else if (asked.kind === "renamed-field")
         add(rewrites, request, (payload) => withRenamedField(payload, asked.from, asked.to));
+      else if (asked.kind === "added-field") add(rewrites, request, (payload) => withAddedField(payload, asked.name));
+      else if (asked.kind === "empty-list") add(rewrites, request, withoutItems);
       else if (asked.kind === "no-envelope") add(rewrites, request, dataOf);
       else return answer(reply, asked);
     }
@@ -133,13 +141,29 @@ function add(rewrites: WeakMap<FastifyRequest, Rewrite[]>, request: FastifyReque
   rewrites.set(request, [...(rewrites.get(request) ?? []), rewrite]);
 }
 
+/** Returns the envelope with one more field in every object of its data. */
+function withAddedField(payload: unknown, name: string): unknown {
+  const widened = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(widened);
+    return value !== null && typeof value === "object" ? { ...value, [name]: 0 } : value;
+  };
+  return payload !== null && typeof payload === "object" && "data" in payload
+    ? { ...payload, data: widened(payload.data) }
+    : payload;
+}
+
+/** Returns the envelope with an empty list where its data is a list. */
+function withoutItems(payload: unknown): unknown {
+  return Array.isArray(dataOf(payload)) ? { ...(payload as object), data: [] } : payload;
+}
+
 function dataOf(payload: unknown): unknown {
   return payload !== null && typeof payload === "object" && "data" in payload ? payload.data : payload;
 }
 
 type Answering = Exclude<
   Extract<MisbehaviourRequest, { path: string }>,
-  { kind: "late" } | { kind: "renamed-field" } | { kind: "no-envelope" }
+  { kind: "late" | "renamed-field" | "added-field" | "empty-list" | "no-envelope" }
 >;
 
 function answer(reply: FastifyReply, asked: Answering): FastifyReply {
@@ -161,6 +185,8 @@ function answer(reply: FastifyReply, asked: Answering): FastifyReply {
       return page(200, "Just a moment", "This is a page where JSON was asked for.");
     case "region-block":
       return page(200, "Not available", "Sorry, Gradient is not yet available in your region.");
+    case "terms":
+      return page(200, "Terms of Service", "Our terms have changed. Accept the new terms to go on.");
     case "captcha":
       return page(403, "Verify you are human", "Complete the captcha to go on.");
   }

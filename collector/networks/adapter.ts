@@ -83,6 +83,10 @@ export interface Session {
 export interface SessionDependencies {
   readonly fetch: typeof globalThis.fetch;
   readonly now: () => Date;
+  /** A number from 0 to 1, another each time. */
+  readonly random: () => number;
+  /** A folder for what a session has to remember over restarts; may not be there yet. For its owner only. */
+  readonly stateDirectory: string;
 }
 
 export interface Adapter<File extends AccountFile = AccountFile> {

@@ -1,10 +1,11 @@
 import type { Adapter } from "./adapter.ts";
+import { gradient } from "./gradient/adapter.ts";
 import { mysterium } from "./mysterium/adapter.ts";
 import { practice } from "./practice/adapter.ts";
 import { ripeAtlas } from "./ripe-atlas/adapter.ts";
 
 /** Every adapter of this release. */
-export const adapters: readonly Adapter[] = [mysterium, practice, ripeAtlas];
+export const adapters: readonly Adapter[] = [gradient, mysterium, practice, ripeAtlas];
 
 /** Returns the adapter of a network, or undefined where this release has none. */
 export function adapterOf(network: string): Adapter | undefined {

@@ -15,6 +15,9 @@ export interface ReadDependencies {
   readonly schedule: Schedule;
   readonly now: () => Date;
   readonly fetch: typeof globalThis.fetch;
+  readonly random: () => number;
+  /** Where sessions keep what they have to remember; holds secrets. */
+  readonly stateDirectory: string;
   /** Replaces the adapter's own schedule of what its nodes are read by; null: the adapter's own. */
   readonly readCron: string | null;
 }
@@ -37,10 +40,10 @@ export async function readAccountOnSchedule(
   account: AccountFile,
   dependencies: ReadDependencies,
 ): Promise<AccountReader> {
-  const { database, log, now, fetch, readCron, schedule } = dependencies;
+  const { database, log, now, fetch, random, stateDirectory, readCron, schedule } = dependencies;
   const key: AccountKey = { network: account.network, account: account.account };
   await knowAccount(database, key, account.label, adapter.practice);
-  const session = adapter.open(account, { fetch, now });
+  const session = adapter.open(account, { fetch, now, random, stateDirectory });
   const startedAt = now();
   const nodesSource = adapter.sources.find((source) => source.nodesCall !== null);
   let heardAt = nodesSource?.nodesCall ? await lastUnderstood(database, key, nodesSource.nodesCall) : null;

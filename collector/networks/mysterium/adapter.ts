@@ -54,7 +54,7 @@ export const mysterium: Adapter<MysteriumAccount> = {
   practice: false,
   sources: [
     { name: "nodes", cron: "20 */10 * * * *", nodesCall: "identities/" },
-    { name: "days", cron: "40 25 * * * *", nodesCall: null },
+    { name: "days", cron: "40 25 * * * *", nodesCall: null, reachDays: 365 },
   ],
   metricOf(name) {
     const table = name.includes(":") ? ofService : metrics;

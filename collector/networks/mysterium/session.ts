@@ -93,7 +93,7 @@ export function openMysterium(account: MysteriumAccount, { fetch, now }: Session
   };
 
   return {
-    async read(source, _ids, signal) {
+    async read(source, _ids, signal, since = null) {
       if (asker.leftAlone()) return [];
       const identities = await ask("identities", signal);
       const listed = identities.failure === null ? understoodOr(null, () => listedIdentities(identities.body)) : null;
@@ -104,7 +104,8 @@ export function openMysterium(account: MysteriumAccount, { fetch, now }: Session
       if (source === "days") {
         const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
         const to = now().getTime();
-        const series = `sessions/stats-daily?date_from=${day(to - revisedDays * dayMs)}&date_to=${day(to)}`;
+        const from = Math.min(since?.getTime() ?? to, to - revisedDays * dayMs);
+        const series = `sessions/stats-daily?date_from=${day(from)}&date_to=${day(to)}`;
         const calls = [series, "node/provider/service-earnings", "terms"].map((call) => `${call}${about}`);
         return [identities, ...(await askAll(calls, signal))];
       }

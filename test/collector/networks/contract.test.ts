@@ -5,6 +5,7 @@ import { adapters } from "../../../collector/networks/adapters.ts";
 import { NetworkError } from "../../../collector/networks/outcome.ts";
 import { understandAnswer } from "../../../collector/networks/read.ts";
 import type { Fixture } from "./fixture.ts";
+import { fixtures as gradient } from "./gradient/fixtures.ts";
 import { mutationsOf } from "./mutation.ts";
 import { fixtures as mysterium } from "./mysterium/fixtures.ts";
 import { fixtures as practice } from "./practice/fixtures.ts";
@@ -12,7 +13,12 @@ import { digitsOf, parseRaw } from "./raw-json.ts";
 import { fixtures as ripeAtlas } from "./ripe-atlas/fixtures.ts";
 
 /** What every adapter promises, on its own network's answers. */
-const fixturesOf: Readonly<Record<string, readonly Fixture[]>> = { mysterium, practice, "ripe-atlas": ripeAtlas };
+const fixturesOf: Readonly<Record<string, readonly Fixture[]>> = {
+  gradient,
+  mysterium,
+  practice,
+  "ripe-atlas": ripeAtlas,
+};
 const payloads = Number(process.env.PAYLOADS ?? 2_000);
 
 const answerOf = ({ call, body }: Fixture): Answer => ({

@@ -6,6 +6,7 @@ import { type Heard, type StandIn, standIn, type Told } from "../stand-in.ts";
 import { fixtures, identity } from "./fixtures.ts";
 
 /** A node's own API and its web interface, as they are documented: what they refuse and how. */
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
 const password = "mystberry-of-the-test";
 const problem = (status: number, code: string): Told => ({
   status,
@@ -43,9 +44,6 @@ function answer({ method, path, query, headers, body }: Heard): Told {
   if (web && headers.authorization !== `Bearer ${tokens.at(-1)}`) return { status: 401, body: "" };
   const strange = odd[call];
   if (strange !== undefined) return strange;
-  if (call === "sessions/stats-daily") {
-    expect([query.get("date_from"), query.get("date_to")]).toEqual(["2026-02-25", "2026-02-28"]);
-  }
   const found = fixtures.find((fixture) => fixture.call.split(/[?#]/)[0] === call);
   return found === undefined ? problem(404, "not_found") : { body: found.body };
 }
@@ -58,10 +56,10 @@ const account = (more: Partial<MysteriumAccount> = {}): MysteriumAccount => ({
   origin: node.origin,
   ...more,
 });
-const open = (more: Partial<MysteriumAccount> = {}) => mysterium.open(account(more), { fetch, now: () => at });
+const open = (more: Partial<MysteriumAccount> = {}) => mysterium.open(account(more), { ...world, now: () => at });
 
-async function read(session: ReturnType<typeof open>, source: "nodes" | "days" = "nodes") {
-  const answers = await session.read(source, [], new AbortController().signal);
+async function read(session: ReturnType<typeof open>, source: "nodes" | "days" = "nodes", since: Date | null = null) {
+  const answers = await session.read(source, [], new AbortController().signal, since);
   const understood = answers.map((one) => ({ ...one, ...understand(mysterium, one) }));
   const outcomes = Object.fromEntries(understood.map(({ call, outcome }) => [call.split(/[?#]/)[0], outcome]));
   const facts = new Map(
@@ -71,6 +69,11 @@ async function read(session: ReturnType<typeof open>, source: "nodes" | "days" =
   );
   return { outcomes, facts, answers, reasons: understood.map(({ reason }) => reason) };
 }
+
+const daysAsked = () => {
+  const query = node.heard.find(({ path }) => path === "/sessions/stats-daily")?.query;
+  return [query?.get("date_from"), query?.get("date_to")];
+};
 
 describe("reading a Mysterium node", () => {
   it("reads lifetime earnings in wei, the verdict of the network's monitoring, and what the services did", async () => {
@@ -91,6 +94,12 @@ describe("reading a Mysterium node", () => {
     expect(facts.get("sent-day 2026-02-27")).toBe(9_007_199_254_740_997n);
     expect(facts.get("sessions-day 2026-02-28")).toBe(0n);
     expect(facts.get("terms-current")).toBe("0.0.54");
+    expect(daysAsked()).toEqual(["2026-02-25", "2026-02-28"]);
+  });
+
+  it("reads the days back to those that were missed", async () => {
+    await read(open(), "days", new Date("2025-12-24T18:00:00Z"));
+    expect(daysAsked()).toEqual(["2025-12-24", "2026-02-28"]);
   });
 
   it("takes neither an empty amount nor a zero that may be a failure for earnings of a service", async () => {
@@ -160,6 +169,7 @@ describe("reading a Mysterium node", () => {
 
   it("says of a 403 that the node takes no Host but an address, and leaves it alone for a while", async () => {
     const session = mysterium.open(account({ origin: node.origin.replace("127.0.0.1", "node.localhost") }), {
+      ...world,
       fetch: (input, init) =>
         fetch(String(input).replace("node.localhost", "127.0.0.1"), { ...init, headers: { ...init?.headers } }),
       now: () => at,

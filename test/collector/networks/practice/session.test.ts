@@ -15,6 +15,7 @@ import { enrolledNode } from "../../enrolled-node.ts";
 import { inventoryFile, nodeRecord } from "../../inventory.ts";
 
 const server = serverForFile();
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
 const key = { network: "practice", account: "main" };
 let network: NetworkProcess;
 let folder = "";
@@ -37,7 +38,7 @@ beforeEach(async () => {
   await admin("DELETE", "misbehaviours");
   const { origin, account: credentials } = network.info;
   account = { schema: 1, network: "practice", account: key.account, origin, label: "practice", ...credentials };
-  session = practice.open(account, { fetch, now: () => new Date() });
+  session = practice.open(account, { ...world, now: () => new Date() });
   clientid = await enrolledNode(network);
   await knowAccount(database, key, "practice", true);
   const records = [nodeRecord("home/0", "machine", "/nowhere")];
@@ -186,7 +187,7 @@ describe("reading the practice network", () => {
       const response = await fetch(input, init);
       return String(input).includes("sign-in") ? response : new Response(planted, { status: 200 });
     };
-    session = practice.open(account, { fetch: echoing, now: () => new Date() });
+    session = practice.open(account, { ...world, fetch: echoing, now: () => new Date() });
     await read("nodes");
     const stored = JSON.stringify(await database.selectFrom("reading").selectAll().execute());
     expect(secrets().length).toBeGreaterThan(1);
@@ -195,7 +196,7 @@ describe("reading the practice network", () => {
   });
 
   it("stores a refused sign-in as such", async () => {
-    session = practice.open({ ...account, password: "wrong" }, { fetch, now: () => new Date() });
+    session = practice.open({ ...account, password: "wrong" }, { ...world, now: () => new Date() });
     expect(await read("nodes")).toEqual(["practice/sign-in auth"]);
   });
 });

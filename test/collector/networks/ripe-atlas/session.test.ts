@@ -6,6 +6,7 @@ import { type Heard, type StandIn, standIn, type Told } from "../stand-in.ts";
 import { fixtures, probe } from "./fixtures.ts";
 
 /** The public API as it is documented: pages of at most 500, filters it does not know ignored, refusals as JSON. */
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
 const apiKey = "01234567-89ab-cdef-0123-456789abcdef";
 const known = Array.from({ length: 700 }, (_, index) => probe(1_000 + index));
 const refusal = (status: number, title: string, detail: string): Told => ({
@@ -56,7 +57,8 @@ const account = (more: Readonly<Record<string, unknown>> = {}): RipeAtlasAccount
     origin: api.origin,
     ...more,
   });
-const open = (more: Readonly<Record<string, unknown>> = {}) => ripeAtlas.open(account(more), { fetch, now: () => at });
+const open = (more: Readonly<Record<string, unknown>> = {}) =>
+  ripeAtlas.open(account(more), { ...world, now: () => at });
 
 async function read(session: ReturnType<typeof open>, source: "nodes" | "credits" = "nodes", ids: string[] = []) {
   const answers = await session.read(source, ids, new AbortController().signal);
