@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => node.stop());
 
-function answer({ method, path, query, headers, body }: Heard): Told {
+function answer({ method, path, headers, body }: Heard): Told {
   const web = path.startsWith("/tequilapi/");
   const call = web ? path.slice("/tequilapi/".length) : path.slice(1);
   // The node's own address takes no name but localhost; the web interface takes any and wants a token.
