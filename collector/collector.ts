@@ -17,6 +17,8 @@ import { noteDeletedUnread } from "./store/absence.ts";
 import { pruneChanges } from "./store/changes.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "./store/embedded.ts";
+import { preparePartitionsAhead } from "./store/partitions.ts";
+import { rebuildOne } from "./store/rollups.ts";
 
 /** A collector at work. */
 export interface Collector {
@@ -112,6 +114,8 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
       repeat(housekeepingMs, log, "housekeeping", async () => {
         await pruneChanges(database, new Date(now().getTime() - changesKeptMs));
         await noteDeletedUnread(database, new Date(now().getTime() - drainGraceMs));
+        await preparePartitionsAhead(database, now());
+        while (await rebuildOne(database));
       }),
     );
     return { url, broken, stop };

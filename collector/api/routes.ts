@@ -13,6 +13,7 @@ import {
   openLayers,
   readingRow,
   referralRows,
+  rollupRows,
   runRows,
   sampleRows,
   stateRows,
@@ -32,6 +33,7 @@ import {
   NodeList,
   ReadingItem,
   ReferralList,
+  RollupList,
   RunList,
   SampleList,
   StateList,
@@ -169,6 +171,47 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           line: plainJson(row.line),
         }),
         (row) => [row.at.toISOString(), row.journal_id, row.n],
+      );
+    },
+  );
+
+  const Rollups = z.strictObject({ every: z.enum(["hour", "day"]), ...range, ...paging });
+  const RollupPlace = z.tuple([z.iso.datetime()]);
+  get(
+    app,
+    "/nodes/:group/:slot/rollups",
+    "Sums of the node's lines over hours or UTC days that have any, oldest first.",
+    { params: NodeParams, query: Rollups, answer: RollupList },
+    async ({ params, query }) => {
+      const limit = query.limit ?? pageLimit.usual;
+      const place = placeIn(query.after, RollupPlace);
+      const rows = await rollupRows(database, {
+        nodeId: await nodeId(params),
+        every: query.every,
+        ...bounds(query),
+        ...(place === undefined ? {} : { from: new Date(Date.parse(place[0]) + 1) }),
+        limit: limit + 1,
+      });
+      const number = (value: string | null): number | null => (value === null ? null : Number(value));
+      return pageOf(
+        rows,
+        limit,
+        (row) => ({
+          from: row.at.toISOString(),
+          samples: row.samples,
+          events: row.events,
+          coveredMs: Number(row.covered_ms),
+          runtime: { up: row.runtime_up, told: row.runtime_told },
+          app: { up: row.app_up, told: row.app_told },
+          restartsMax: number(row.restarts_max),
+          pss:
+            row.pss_count === 0
+              ? null
+              : { count: row.pss_count, sumBytes: row.pss_sum, maxBytes: Number(row.pss_max ?? 0) },
+          memoryAvailableMinBytes: number(row.memory_available_min),
+          diskFreeMinBytes: number(row.disk_free_min),
+        }),
+        (row) => [row.at.toISOString()],
       );
     },
   );

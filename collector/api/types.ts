@@ -99,6 +99,20 @@ export const StateItem = z.object({
 });
 export type StateItem = z.infer<typeof StateItem>;
 
+/** Sums of a node's lines over an hour or a UTC day, from the lines themselves. */
+const RollupItem = z.object({
+  from: Instant,
+  samples: z.int(),
+  events: z.int(),
+  coveredMs: z.int().describe("Milliseconds that the samples stand for; what is left of the stretch was not measured."),
+  runtime: z.object({ up: z.int(), told: z.int() }).describe("Samples that said so, and that said anything."),
+  app: z.object({ up: z.int(), told: z.int() }),
+  restartsMax: z.int().nullable().describe("Counted since the journal began."),
+  pss: z.object({ count: z.int(), sumBytes: Integer, maxBytes: z.int() }).nullable(),
+  memoryAvailableMinBytes: z.int().nullable(),
+  diskFreeMinBytes: z.int().nullable(),
+});
+
 /** How a value behaves over time. */
 export const CounterKind = z.enum(["lifetime", "season", "day", "gauge", "text"]);
 export type CounterKind = z.infer<typeof CounterKind>;
@@ -246,6 +260,7 @@ export const NodeList = listOf(NodeItem);
 export type NodeList = z.infer<typeof NodeList>;
 export const SampleList = listOf(SampleItem);
 export type SampleList = z.infer<typeof SampleList>;
+export const RollupList = listOf(RollupItem);
 export const StateList = listOf(StateItem);
 export type StateList = z.infer<typeof StateList>;
 export const FactList = listOf(FactItem);

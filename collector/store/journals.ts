@@ -5,6 +5,8 @@ import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { applyLayerChanges } from "./layers.ts";
 import { journalBeginning, linkLine } from "./links.ts";
+import { preparePartitions } from "./partitions.ts";
+import { addToRollups, rebuildRollups } from "./rollups.ts";
 
 /** Where a node's journal was left off: `null` where nothing of it was ever stored. */
 export interface JournalCursor {
@@ -56,11 +58,15 @@ export async function storeJournalPart(
   rules: LineRules,
   now: Date,
 ): Promise<StoredPart> {
+  await preparePartitions(
+    database,
+    part.items.flatMap((item) => (item.kind === "line" ? [new Date(item.line.at)] : [])),
+  );
   return database.transaction().execute(async (transaction) => {
     const node = await transaction
       .selectFrom("node")
       .innerJoin("node_latest", "node_latest.node_id", "node.id")
-      .select(["node.id", "node.key", "node.network", "node.gone_at", "node_latest.memory"])
+      .select(["node.id", "node.key", "node.network", "node.gone_at", "node_latest.memory", "node_latest.rolled_up"])
       .where("node.id", "=", part.nodeId)
       .forUpdate()
       .executeTakeFirstOrThrow();
@@ -92,7 +98,21 @@ export async function storeJournalPart(
     }
     const cursor = fresh.at(-1)?.n ?? journal.cursor;
     const chain = lines.reduce((before, { text }) => linkLine(before, text), journal.chain);
-    await transaction.updateTable("journal").set({ cursor, chain }).where("id", "=", journal.id).execute();
+    const newest = lines.at(-1)?.line.at;
+    await transaction
+      .updateTable("journal")
+      .set({ cursor, chain, ...(newest === undefined ? {} : { last_at: new Date(newest) }) })
+      .where("id", "=", journal.id)
+      .execute();
+    if (node.rolled_up) {
+      await addToRollups(
+        transaction,
+        node.id,
+        lines.map(({ line }) => line),
+      );
+    } else {
+      await rebuildRollups(transaction, node.id);
+    }
     const folded = foldLines(
       memory,
       lines.map(({ line }) => line),
@@ -137,6 +157,7 @@ interface OpenJournal {
   readonly incarnationId: number;
   readonly cursor: number;
   readonly chain: Buffer;
+  readonly lastAt: Date | null;
 }
 
 async function openJournal(
@@ -149,13 +170,20 @@ async function openJournal(
   const known = await transaction
     .selectFrom("journal")
     .innerJoin("incarnation", "incarnation.id", "journal.incarnation_id")
-    .select(["journal.id", "journal.cursor", "journal.chain", "journal.incarnation_id", "incarnation.node_id"])
+    .select([
+      "journal.id",
+      "journal.cursor",
+      "journal.chain",
+      "journal.last_at",
+      "journal.incarnation_id",
+      "incarnation.node_id",
+    ])
     .where("journal.uuid", "=", uuid)
     .executeTakeFirst();
   if (known !== undefined) {
     if (known.node_id === part.nodeId) {
-      const { id, incarnation_id: incarnationId, cursor, chain } = known;
-      return { id, incarnationId, cursor: Number(cursor), chain };
+      const { id, incarnation_id: incarnationId, cursor, chain, last_at: lastAt } = known;
+      return { id, incarnationId, cursor: Number(cursor), chain, lastAt };
     }
     throw new ExplainedError(
       "journal-of-another-node",
@@ -183,7 +211,7 @@ async function openJournal(
     .values({ uuid, incarnation_id: incarnation.id, cursor: 0, first_seen_at: now, chain })
     .returning("id")
     .executeTakeFirstOrThrow();
-  return { id: made.id, incarnationId: incarnation.id, cursor: 0, chain };
+  return { id: made.id, incarnationId: incarnation.id, cursor: 0, chain, lastAt: null };
 }
 
 /** The same machine has begun another journal: what the old one held after its cursor was never read. */
@@ -195,13 +223,13 @@ async function noteReplacement(
 ): Promise<void> {
   const previous = await transaction
     .selectFrom("journal")
-    .select(["id", "uuid", "cursor"])
+    .select(["id", "uuid", "cursor", "last_at"])
     .where("incarnation_id", "=", incarnationId)
     .orderBy("id", "desc")
     .limit(1)
     .executeTakeFirst();
   if (previous === undefined) return;
-  const from = await lastLineAt(transaction, previous.id);
+  const from = previous.last_at;
   const first = part.items.find((item) => item.kind === "line");
   const to = first?.kind === "line" ? new Date(first.line.at) : now;
   await transaction
@@ -218,17 +246,6 @@ async function noteReplacement(
   }
 }
 
-async function lastLineAt(transaction: InTransaction, journalId: number): Promise<Date | null> {
-  const row = await transaction
-    .selectFrom("sample")
-    .select("at")
-    .where("journal_id", "=", journalId)
-    .orderBy("n", "desc")
-    .limit(1)
-    .executeTakeFirst();
-  return row?.at ?? null;
-}
-
 /** Lines that were rotated away before they were read, lost in a crash of the node or damaged on its disk are gaps. */
 async function recordHoles(
   transaction: InTransaction,
@@ -238,7 +255,7 @@ async function recordHoles(
   now: Date,
 ): Promise<void> {
   let last = journal.cursor;
-  let from = await lastLineAt(transaction, journal.id);
+  let from = journal.lastAt;
   const timeAfter = (index: number): Date => {
     const next = fresh.slice(index).find((item) => item.kind === "line");
     return next?.kind === "line" ? new Date(next.line.at) : now;

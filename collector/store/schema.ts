@@ -9,6 +9,24 @@ type Identity = ColumnType<string, never, never>;
 type BigInteger = ColumnType<string, string | number | bigint, string | number | bigint>;
 type Json = JSONColumnType<Record<string, unknown>, string, string>;
 
+interface RollupTable {
+  node_id: number;
+  at: Date;
+  samples: number;
+  events: number;
+  covered_ms: BigInteger;
+  runtime_up: number;
+  runtime_told: number;
+  app_up: number;
+  app_told: number;
+  restarts_max: BigInteger | null;
+  pss_count: number;
+  pss_sum: string;
+  pss_max: BigInteger | null;
+  memory_available_min: BigInteger | null;
+  disk_free_min: BigInteger | null;
+}
+
 /** The tables, as kysely's types; `migrations/` is what makes them. */
 export interface Tables {
   inventory_version: {
@@ -49,6 +67,7 @@ export interface Tables {
     cursor: BigInteger;
     first_seen_at: Date;
     chain: Buffer;
+    last_at: Date | null;
   };
   sample: {
     journal_id: number;
@@ -68,7 +87,10 @@ export interface Tables {
     pss_bytes: BigInteger | null;
     memory: JSONColumnType<FoldMemory | null, string | null, string | null>;
     reward: JSONColumnType<RewardMemory | null, string | null, string | null>;
+    rolled_up: Generated<boolean>;
   };
+  node_hour: RollupTable;
+  node_day: RollupTable;
   layer_interval: {
     id: Identity;
     node_id: number;

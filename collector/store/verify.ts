@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { hashOf } from "../networks/redaction.ts";
 import type { Database } from "./database.ts";
 import { hashOfHeader, journalBeginning, linkLine } from "./links.ts";
+import { faultsOfRollups } from "./rollups.ts";
 
 /** What a check of the evidence found. `faults` are sentences; none where all is as it was stored. */
 export interface Verified {
@@ -16,9 +17,17 @@ const batch = 500;
 
 /**
  * Checks all evidence: that every chain of readings is whole and ends at its head, that bodies are what their headers
- * say, that every fact has its reading, and that the lines of every journal are those that were linked when they came.
+ * say, that every fact has its reading, and that the lines of every journal are those that were linked when they came,
+ * and that hours and days are what a recount of the lines gives. All of it in one snapshot: a collector may be at work.
  */
 export async function verifyEvidence(database: Database, say: (text: string) => void): Promise<Verified> {
+  return database
+    .transaction()
+    .setIsolationLevel("repeatable read")
+    .execute((snapshot) => verifySnapshot(snapshot, say));
+}
+
+async function verifySnapshot(database: Database, say: (text: string) => void): Promise<Verified> {
   const faults: string[] = [];
   let readings = 0;
   let erased = 0;
@@ -86,6 +95,17 @@ export async function verifyEvidence(database: Database, say: (text: string) => 
     say(`journal ${journal.uuid}: ${last} lines`);
     if (!journal.chain.equals(chain))
       faults.push(`The lines of journal ${journal.uuid} are not those that were stored.`);
+  }
+  const nodes = await database
+    .selectFrom("node")
+    .innerJoin("node_latest", "node_latest.node_id", "node.id")
+    .select(["node.id", "node.key"])
+    .where("node_latest.rolled_up", "=", true)
+    .orderBy("node.id")
+    .execute();
+  for (const node of nodes) {
+    say(`${node.key}: hours and days`);
+    faults.push(...(await faultsOfRollups(database, node)));
   }
   return { readings, erased, facts: Number(count), lines, faults };
 }

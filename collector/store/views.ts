@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { LayerName } from "../api/types.ts";
 import { referralMetrics } from "../networks/adapter.ts";
 import type { Database } from "./database.ts";
+import { type RollupLength, rollupTables } from "./rollups.ts";
 
 /** What the API and the page read. Lists are asked for one item more than a page holds, so that its end is known. */
 
@@ -133,6 +134,28 @@ export async function sampleRows(database: Database, filter: SampleFilter) {
     const there = sql`(${after.at}::timestamptz, ${after.journal}::integer, ${after.n}::bigint)`;
     query = query.where(order === "asc" ? sql<boolean>`${here} > ${there}` : sql<boolean>`${here} < ${there}`);
   }
+  return query.execute();
+}
+
+/** Returns the hours or days of a node from `from` on and before `to`, oldest first. */
+export async function rollupRows(
+  database: Database,
+  filter: {
+    readonly nodeId: number;
+    readonly every: RollupLength;
+    readonly from?: Date;
+    readonly to?: Date;
+    readonly limit: number;
+  },
+) {
+  let query = database
+    .selectFrom(rollupTables[filter.every])
+    .selectAll()
+    .where("node_id", "=", filter.nodeId)
+    .orderBy("at")
+    .limit(filter.limit);
+  if (filter.from !== undefined) query = query.where("at", ">=", filter.from);
+  if (filter.to !== undefined) query = query.where("at", "<", filter.to);
   return query.execute();
 }
 

@@ -126,6 +126,7 @@ describe("the API", () => {
       ["/api/v1/nodes", types.NodeList],
       ["/api/v1/nodes/home/0", types.NodeItem],
       ["/api/v1/nodes/home/0/samples", types.SampleList],
+      ["/api/v1/nodes/home/0/rollups?every=hour", types.RollupList],
       ["/api/v1/nodes/home/0/states", types.StateList],
       ["/api/v1/nodes/home/0/rewards", types.FactList],
       ["/api/v1/nodes/home/0/gaps", types.GapList],
