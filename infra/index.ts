@@ -23,12 +23,16 @@ export default async function program(): Promise<FleetOutputs> {
     const providers = findProviders(here, process.env.GRADIENTLAB_EXTRA);
     const checkout = checkoutOf(here);
     const workloads = [...findWorkloads(workloadFolders(checkout))];
+    let agent: string | undefined;
     const around = {
       providers: providers.facts,
       workloads: new Map(workloads.map(([name, { descriptor }]) => [name, descriptor])),
       services: new Set(Object.keys(networkServices)),
       arch: process.arch === "arm64" ? "arm64" : "x64",
-      boot: { keys: { operator: [], collector: [] }, agent: () => readFileSync(agentFile(checkout), "utf8") },
+      boot: {
+        keys: { operator: [], collector: [] },
+        agent: () => (agent ??= readFileSync(agentFile(checkout), "utf8")),
+      },
     } as const;
     const secret: string[] = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? "[]");
     const config = parseConfig(pulumi.runtime.allConfig(), around, secret);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,6 +9,19 @@ import { startInstantEngine } from "./program/monitor.ts";
 const here = dirname(fileURLToPath(import.meta.url));
 const checkout = join(here, "..", "..");
 const runner = createRequire(import.meta.url).resolve("@pulumi/pulumi/cmd/run");
+
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBmSfnE5mQ1Fq0a3SxcVZ2yJb1tq8mB4sJ4bYg1c0QxQ bench";
+
+/** One group on each cloud, and its account. */
+const clouds: Readonly<Record<string, { region: string; size: string; account: unknown }>> = {
+  oci: { region: "us-phoenix-1", size: "e4-1-2", account: "ocid1.tenancy.oc1..aaaaaaaabench" },
+  gcp: {
+    region: "us-central1",
+    size: "e2-micro",
+    account: { id: "01AB23-CD45EF-678901", options: { project: "bench-123456" } },
+  },
+  azure: { region: "westus2", size: "b2ats", account: "11111111-2222-3333-4444-555555555555" },
+};
 
 interface Program {
   readonly folder: string;
@@ -24,7 +37,8 @@ interface Measured {
 
 /**
  * The compiled program as the engine runs it, against a bare program that imports the SDK and declares as many
- * resources, and against the usual ts-node layout. The engine's side answers at once, so only the program is measured.
+ * resources, for clouds against one that declares the very same ones from literals, and against the usual ts-node
+ * layout. The engine's side answers at once, so only the program is measured.
  */
 export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
   const scratch = await mkdtemp(join(tmpdir(), "gradientlab-bench-"));
@@ -36,6 +50,8 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
     origin: "http://127.0.0.1:1",
     extensionId: "aaaabbbbccccddddeeeeffffgggghhhh",
     extensionVersion: "1.0.0",
+    publicIp: "192.0.2.1",
+    ipAddress: "192.0.2.1",
   });
   const measure = async (program: Program, env: NodeJS.ProcessEnv = {}): Promise<Measured> => {
     const file = join(scratch, "peak");
@@ -66,6 +82,17 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
       }),
     },
     env: { PULUMI_NODEJS_TYPESCRIPT: "false" },
+  });
+  const onCloud = (provider: string, { account, ...group }: (typeof clouds)[string], count: number): Program => ({
+    ...compiled(0),
+    config: {
+      "gradientlab:fleet": JSON.stringify({
+        schema: 1,
+        groups: { bench: { provider, ...group, count, workload: "sentry", network: null } },
+        accounts: { [provider]: account },
+        access: { sshFrom: ["203.0.113.4/32"], keys: { operator: [key], collector: [key] } },
+      }),
+    },
   });
   const plain = (folder: string, resources: number, typescript: boolean): Program => ({
     folder: join(here, "program", folder),
@@ -101,6 +128,34 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
         target: "ratio <= 1.3",
       });
     }
+    for (const [provider, cloud] of Object.entries(clouds))
+      for (const nodes of provider === "oci" ? [100, 1000] : [100]) {
+        say(`${nodes} machines on ${provider}`);
+        const ours = onCloud(provider, cloud, nodes);
+        const literals = await engine.record(() => measure(ours));
+        await writeFile(join(scratch, "literals.json"), JSON.stringify(literals));
+        const n = Math.max(3, Math.round((nodes === 1000 ? 5 : 9) * scale));
+        const { a, b } = await paired(
+          n,
+          () => measure(ours),
+          () => measure({ ...plain("literals", 0, false), env: { LITERALS: join(scratch, "literals.json") } }),
+        );
+        const what = `${nodes} machines on ${provider}, against the same resources from literals`;
+        yield figure("program", `wall time, ${what}`, {
+          value: median(a.map((m) => m.ms)),
+          floor: median(b.map((m) => m.ms)),
+          unit: "ms",
+          n,
+          target: "ratio <= 1.25",
+        });
+        yield figure("program", `peak memory, ${what}`, {
+          value: median(a.map((m) => m.bytes)) / 1e6,
+          floor: median(b.map((m) => m.bytes)) / 1e6,
+          unit: "MB",
+          n,
+          target: "ratio <= 1.3",
+        });
+      }
     say("the usual ts-node layout");
     const n = Math.max(1, Math.round(3 * scale));
     const ours: number[] = [];

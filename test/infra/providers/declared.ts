@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import { deserializeProperties, disconnect, getMonitor, setMocks } from "@pulumi/pulumi/runtime/index.js";
+import { cloudAnswers } from "../../harness/cloud-answers.ts";
 
 /** One resource as the engine is told of it. */
 export interface Declared {
@@ -20,22 +21,6 @@ export interface Declared {
     readonly provider: string;
   };
 }
-
-/** What the clouds answer when they are asked, by the token of the question. */
-const answers: Readonly<Record<string, (inputs: Readonly<Record<string, unknown>>) => unknown>> = {
-  "oci:Core/getImages:getImages": ({ shape }) => ({ images: [{ id: `image-of-${shape}` }, { id: "older" }] }),
-  "oci:Identity/getAvailabilityDomains:getAvailabilityDomains": () => ({
-    availabilityDomains: ["AD-1", "AD-2", "AD-3"].map((name) => ({ name: `Uocm:PHX-${name}` })),
-  }),
-  "oci:Identity/getRegionSubscriptions:getRegionSubscriptions": () => ({
-    regionSubscriptions: [
-      { regionName: "us-ashburn-1", isHomeRegion: false },
-      { regionName: "us-phoenix-1", isHomeRegion: true },
-    ],
-  }),
-  "gcp:compute/getImage:getImage": ({ family }) => ({ selfLink: `image-of-${family}` }),
-  "gcp:organizations/getProject:getProject": () => ({ number: "123456789" }),
-};
 
 /** What a machine has once it is made, by the names of all clouds. */
 function made(name: string): Record<string, unknown> {
@@ -73,7 +58,7 @@ export async function declaredBy<Outputs>(
         },
       }),
       call({ token, inputs }) {
-        const answer = answers[token];
+        const answer = cloudAnswers[token];
         if (answer === undefined) throw new Error(`nobody answers ${token}`);
         return answer(inputs) as Record<string, unknown>;
       },
