@@ -1,4 +1,4 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { accounts } from "../../cloud-init/machine/layout.ts";
 import type { Reach } from "../inventory.ts";
 import type { Boot, NodeSpec } from "./provider.ts";
@@ -29,4 +29,30 @@ export function once<Name, Value>(ask: (name: Name) => Value): (name: Name) => V
     known.set(name, value);
     return value;
   };
+}
+
+/**
+ * Returns the error that ends the program with one sentence. The SDK puts the name of each field that waits for an answer
+ * before an error's message, and of a thousand nodes all wait for the same: this one keeps its sentence as it is.
+ */
+export function programEnd(sentence: string): pulumi.RunError {
+  const error = new pulumi.RunError(sentence);
+  return Object.defineProperty(error, "message", { get: () => sentence, set: () => undefined });
+}
+
+/**
+ * Returns what a cloud answers, as an output. Where it refuses, the program ends with a sentence: that it could not learn
+ * `what`, the cloud's own words, and what to check.
+ */
+export function asked<Answer>(
+  answer: Promise<Answer>,
+  what: string,
+  check: string,
+): pulumi.Output<pulumi.Unwrap<Answer>> {
+  return pulumi.output(
+    answer.catch((error: unknown) => {
+      const words = error instanceof Error ? error.message : String(error);
+      throw programEnd(`${what} could not be learned: ${words.trim().replace(/\.?$/, ".")} ${check}`);
+    }),
+  );
 }

@@ -1,7 +1,8 @@
 import { Budget } from "@pulumi/gcp/billing/budget.js";
-import { getProjectOutput } from "@pulumi/gcp/organizations/getProject.js";
+import { getProject } from "@pulumi/gcp/organizations/getProject.js";
 import { Provider } from "@pulumi/gcp/provider.js";
 import * as pulumi from "@pulumi/pulumi";
+import { asked } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { AccountSpec } from "../provider.ts";
 import { projectOf } from "./network.ts";
@@ -23,7 +24,11 @@ export function declareLimits(
     { project: named, billingProject: named, userProjectOverride: true },
     { parent: fleet },
   );
-  const project = getProjectOutput(named === undefined ? {} : { projectId: named }, { provider });
+  const project = asked(
+    getProject(named === undefined ? {} : { projectId: named }, { provider }),
+    "The project's number",
+    "Check `gcloud auth application-default login`, the project and that its Cloud Resource Manager API is on.",
+  );
   const cents = Math.max(1, Math.ceil(budgetMicroUsdPerMonth / 10_000));
   new Budget(
     "gcp",

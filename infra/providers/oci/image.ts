@@ -1,6 +1,7 @@
-import { getImagesOutput } from "@pulumi/oci/core/getImages.js";
+import { getImages } from "@pulumi/oci/core/getImages.js";
 import type { Provider } from "@pulumi/oci/provider.js";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
+import { asked, programEnd } from "../cloud-machine.ts";
 
 const system = { operatingSystem: "Canonical Ubuntu", operatingSystemVersion: "24.04" } as const;
 
@@ -14,9 +15,10 @@ export function newestImage(
   region: string,
   provider: Provider,
 ): pulumi.Output<string> {
-  const found = getImagesOutput(
-    { ...system, compartmentId, shape, sortBy: "TIMECREATED", sortOrder: "DESC" },
-    { provider },
+  const found = asked(
+    getImages({ ...system, compartmentId, shape, sortBy: "TIMECREATED", sortOrder: "DESC" }, { provider }),
+    `The newest image for ${shape} in ${region}`,
+    "Check ~/.oci/config, the tenancy's OCID and that its user may read images.",
   );
   return found.apply(({ images }) => firstOf(images, shape, region));
 }
@@ -25,7 +27,7 @@ export function newestImage(
 export function firstOf(images: readonly { readonly id: string }[], shape: string, region: string): string {
   const [newest] = images;
   if (newest === undefined)
-    throw new pulumi.RunError(
+    throw programEnd(
       `Oracle Cloud lists no image of ${system.operatingSystem} ${system.operatingSystemVersion} for the shape ${shape} in ${region}. Choose another size or region, and check that the account may read images.`,
     );
   return newest.id;

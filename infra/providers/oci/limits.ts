@@ -1,10 +1,10 @@
 import { Budget } from "@pulumi/oci/budget/budget.js";
 import { Rule } from "@pulumi/oci/budget/rule.js";
-import { getRegionSubscriptionsOutput } from "@pulumi/oci/identity/getRegionSubscriptions.js";
+import { getRegionSubscriptions } from "@pulumi/oci/identity/getRegionSubscriptions.js";
 import { Quota } from "@pulumi/oci/limits/quota.js";
 import { Provider } from "@pulumi/oci/provider.js";
-import * as pulumi from "@pulumi/pulumi";
-import { placementOf } from "../cloud-machine.ts";
+import type * as pulumi from "@pulumi/pulumi";
+import { asked, placementOf, programEnd } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { AccountSpec, NodeSpec } from "../provider.ts";
 
@@ -27,10 +27,14 @@ export function declareLimits(fleet: pulumi.Resource, account: AccountSpec): rea
   if (statements.length === 0 && budgetMicroUsdPerMonth === null) return [];
 
   const asking = new Provider("oci-asking", { tenancyOcid, region }, { parent: fleet });
-  const home = getRegionSubscriptionsOutput({ tenancyId: tenancyOcid }, { provider: asking }).apply((found) => {
+  const home = asked(
+    getRegionSubscriptions({ tenancyId: tenancyOcid }, { provider: asking }),
+    "The tenancy's home region",
+    "Check ~/.oci/config and the tenancy's OCID.",
+  ).apply((found) => {
     const name = found.regionSubscriptions.find((each) => each.isHomeRegion)?.regionName;
     if (name === undefined)
-      throw new pulumi.RunError(
+      throw programEnd(
         `Oracle Cloud names no home region of ${tenancyOcid}. Check that gradientlab:fleet.accounts.oci is the tenancy's OCID.`,
       );
     return name;

@@ -5,10 +5,10 @@ import { RouteTable } from "@pulumi/oci/core/routeTable.js";
 import { SecurityList } from "@pulumi/oci/core/securityList.js";
 import { Subnet } from "@pulumi/oci/core/subnet.js";
 import { Vcn } from "@pulumi/oci/core/vcn.js";
-import { getAvailabilityDomainsOutput } from "@pulumi/oci/identity/getAvailabilityDomains.js";
+import { getAvailabilityDomains } from "@pulumi/oci/identity/getAvailabilityDomains.js";
 import { Provider } from "@pulumi/oci/provider.js";
-import * as pulumi from "@pulumi/pulumi";
-import { once } from "../cloud-machine.ts";
+import type * as pulumi from "@pulumi/pulumi";
+import { asked, once, programEnd } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { SiteAccess, SiteSpec } from "../provider.ts";
 import { newestImage } from "./image.ts";
@@ -70,9 +70,11 @@ export function declareNetwork(fleet: pulumi.Resource, site: SiteSpec, access: S
   );
   const group = new NetworkSecurityGroup(name, { ...common, vcnId: vcn.id }, options);
 
-  const domains = getAvailabilityDomainsOutput({ compartmentId: account }, { provider }).apply((found) =>
-    found.availabilityDomains.map((each) => each.name),
-  );
+  const domains = asked(
+    getAvailabilityDomains({ compartmentId: account }, { provider }),
+    `The availability domains of ${region}`,
+    "Check ~/.oci/config, the tenancy's OCID and that the tenancy is subscribed to the region.",
+  ).apply((found) => found.availabilityDomains.map((each) => each.name));
   const made: Site = {
     stack: access.stack,
     region,
@@ -108,7 +110,7 @@ export function admitRange(fleet: pulumi.Resource, site: Site, name: string, sou
 export function domainNamed(wanted: string, names: readonly string[], region: string): string {
   const found = names.find((name) => name === wanted || name.toUpperCase().endsWith(`-${wanted.toUpperCase()}`));
   if (found === undefined)
-    throw new pulumi.RunError(
+    throw programEnd(
       names.length === 0
         ? `Oracle Cloud lists no availability domain in ${region}. Check that the account in gradientlab:fleet.accounts is the tenancy's OCID, and that the tenancy is subscribed to ${region}.`
         : `Oracle Cloud has no availability domain ${wanted} in ${region}; it has ${names.join(", ")}. Change the node's domain under gradientlab:fleet.placements.`,

@@ -9,7 +9,8 @@ import { accounts, declaredFleet, groupOn, providers } from "../fleet-on.ts";
 const facts = providers.facts.get("oci");
 if (facts === undefined) throw new Error("oci has no facts");
 const home = groupOn(facts, { region: "us-phoenix-1", size: "a1-1-6", count: 2 });
-const of = (all: readonly Declared[], kind: string): Declared[] => all.filter(({ type }) => type.endsWith(`:${kind}`));
+const of = (all: readonly Declared[], kind: string): Declared[] =>
+  all.filter(({ type }) => type.startsWith("oci:") && type.endsWith(`:${kind}`));
 const node = (all: readonly Declared[], key: string): Declared["inputs"] | undefined =>
   of(all, "Instance").find(({ name }) => name === key)?.inputs;
 
