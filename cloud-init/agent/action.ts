@@ -26,7 +26,7 @@ export async function requestAction(
   const before = done();
   if (before !== undefined) return before;
   if (!alive()) return { kind: "dead" };
-  const asked = place(paths.action(action.id), action);
+  const asked = placeAction(directory, action);
   if (asked !== undefined && !same(asked, action)) return { kind: "other" };
 
   const deadline = performance.now() + waitMs;
@@ -41,7 +41,8 @@ export async function requestAction(
 }
 
 /** Writes the wish unless one of that id is there, which is then returned. A link never replaces a file. */
-function place(file: string, action: Action): Action | undefined {
+export function placeAction(directory: string, action: Action): Action | undefined {
+  const file = nodePaths(directory).action(action.id);
   const part = `${file}.${process.pid}.part`;
   writeFileSync(part, JSON.stringify(action), { mode: 0o600 });
   try {

@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { places, ports } from "../machine/layout.ts";
 import type { Probe } from "../workloads/descriptor.ts";
-import { debuggingEndpoint, evaluateInPage, listTargets } from "./devtools.ts";
+import { type DebuggingEndpoint, debuggingEndpoint, endpointAt, evaluateInPage, listTargets } from "./devtools.ts";
 import { type NodeFile, nodePaths, readJson, type UnitStatus } from "./folder.ts";
 import type { AppMeasures, NodeEvent } from "./line.ts";
 import { codeOf, MeasureFailed, type Measures } from "./measure.ts";
@@ -14,6 +17,11 @@ interface AppMemory {
   /** Looks that found no network node id yet; they are repeated sooner, but not for ever. */
   readonly vainLooks?: number;
   readonly networkNodeId?: string;
+  readonly version?: string;
+  /** The mark of the profile that the network node id was last seen in. */
+  readonly profile?: string;
+  /** Samples one after the other in which a running browser did not answer. */
+  readonly silent?: number;
 }
 
 /** The app's measures, the events that they tell of, and what to remember once both are written. */
@@ -90,14 +98,22 @@ async function measureExtension(
   const paths = nodePaths(directory);
   const found = readJson<AppMemory>(paths.app) ?? {};
   const sameLife = found.browserSince === browser.since;
-  const memory: AppMemory = sameLife ? found : { ...known(found), browserSince: browser.since };
+  const mark = await measures.attempt("app.profile", () => profileMark(directory, node));
+  const replaced = mark !== undefined && found.profile !== undefined && mark !== found.profile;
+  // Before the browser registers anew: whoever reads this knows why another network node follows.
+  const events: NodeEvent[] = replaced
+    ? [{ name: "profile-replaced", network_node_id: found.networkNodeId ?? null }]
+    : [];
+  const life: AppMemory = sameLife && !replaced ? found : { ...known(found), browserSince: browser.since };
+  const memory: AppMemory = mark === undefined ? life : { ...life, profile: mark };
 
   const awake = await measures.attempt("app.worker", async () => {
-    const targets = await listTargets(debuggingEndpoint(paths.profile));
+    const targets = await listTargets(await endpointOf(directory, node));
     const prefix = `chrome-extension://${extension.id}/`;
     return targets.some(({ type, url }) => type === "service_worker" && url.startsWith(prefix));
   });
-  const seen: AppMemory = awake ? { ...memory, seenAwake: true } : memory;
+  const heard: AppMemory = { ...memory, silent: awake === undefined ? (memory.silent ?? 0) + 1 : 0 };
+  const seen: AppMemory = awake ? { ...heard, seenAwake: true } : heard;
   // A worker that is not listed sleeps only if it ever was: before, the extension may not be there at all.
   const listed: AppMeasures = awake
     ? { state: "up", worker: "awake" }
@@ -105,19 +121,24 @@ async function measureExtension(
       ? { worker: "asleep" }
       : {};
   if (awake === undefined || !lookIsDue(seen, probe.lookSeconds, browser.since, now))
-    return { app: listed, events: [], memory: seen };
+    return { app: listed, events, memory: seen };
 
   try {
-    const facts = await look(paths.profile, extension.id, probe);
+    const facts = await look(await endpointOf(directory, node), extension.id, probe);
     const vain = facts.networkNodeId === undefined ? { vainLooks: (seen.vainLooks ?? 0) + 1 } : { vainLooks: 0 };
     const looked: AppMemory = { ...seen, ...vain, lookedAt: now.toISOString() };
-    return { app: { ...listed, state: "up", looked: true, ...measuresOf(facts, now) }, ...changed(looked, facts) };
+    const told = changed(looked, facts);
+    return {
+      app: { ...listed, state: "up", looked: true, ...measuresOf(facts, now) },
+      ...told,
+      events: [...events, ...told.events],
+    };
   } catch (error) {
     measures.fail("app.looked", codeOf(error));
     const memory: AppMemory = { ...seen, vainLooks: (seen.vainLooks ?? 0) + 1, lookedAt: now.toISOString() };
     // The page of an extension that is not there is an error page; anything else says nothing of the extension.
     const gone = error instanceof MeasureFailed && error.code === "page-error" && !awake;
-    return { app: gone ? { ...listed, state: "down", reason: "no-page" } : listed, events: [], memory };
+    return { app: gone ? { ...listed, state: "down", reason: "no-page" } : listed, events, memory };
   }
 }
 
@@ -126,8 +147,44 @@ function runtimeUnit(node: NodeFile): string | undefined {
   return runtime.kind === "unit" ? runtime.unit : node.units[0]?.name;
 }
 
-function known({ networkNodeId }: AppMemory): AppMemory {
-  return networkNodeId === undefined ? {} : { networkNodeId };
+/** What outlives a restart of the browser. */
+function known({ networkNodeId, version, profile }: AppMemory): AppMemory {
+  return {
+    ...(networkNodeId === undefined ? {} : { networkNodeId }),
+    ...(version === undefined ? {} : { version }),
+    ...(profile === undefined ? {} : { profile }),
+  };
+}
+
+/** On a machine the profile is another account's, and the browser listens at a port that is known. */
+async function endpointOf(directory: string, node: NodeFile): Promise<DebuggingEndpoint> {
+  return node.supervision === "systemd"
+    ? await endpointAt(ports.debugging)
+    : debuggingEndpoint(nodePaths(directory).profile);
+}
+
+/**
+ * Returns the mark of the browser's profile: a random word that lies in it and is gone when the profile is. On a machine
+ * the browser's unit makes it and shows it; elsewhere the agent does. Undefined where there is no profile yet.
+ */
+function profileMark(directory: string, node: NodeFile): string | undefined {
+  if (node.supervision === "systemd") return readText(places.profileMark);
+  const { profile } = nodePaths(directory);
+  const file = join(profile, "gradientlab-profile");
+  const mark = readText(file);
+  if (mark !== undefined || !existsSync(profile)) return mark;
+  const made = randomUUID();
+  writeFileSync(file, `${made}\n`, { mode: 0o600 });
+  return made;
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Soon after the extension appeared, then rarely: each look opens a page in the browser that is being watched. */
@@ -140,7 +197,7 @@ function lookIsDue(memory: AppMemory, lookSeconds: number, browserSince: string,
 }
 
 async function look(
-  profile: string,
+  endpoint: DebuggingEndpoint,
   extensionId: string,
   probe: Extract<Probe, { kind: "extension" }>,
 ): Promise<AppFacts> {
@@ -151,11 +208,10 @@ async function look(
     const got = await chrome.storage.local.get(${JSON.stringify(keys)});
     return { stored: got, version: chrome.runtime.getManifest().version };
   })()`;
-  const value = (await evaluateInPage(
-    debuggingEndpoint(profile),
-    `chrome-extension://${extensionId}/${probe.page}`,
-    expression,
-  )) as { stored: Record<string, unknown>; version: unknown };
+  const value = (await evaluateInPage(endpoint, `chrome-extension://${extensionId}/${probe.page}`, expression)) as {
+    stored: Record<string, unknown>;
+    version: unknown;
+  };
   return factsOf({
     networkNodeId: value.stored[networkNodeId],
     lastHeartbeatAt: value.stored[lastHeartbeatAt],
@@ -184,12 +240,20 @@ function measuresOf(facts: AppFacts, now: Date): AppMeasures {
   };
 }
 
-/** Returns `memory` with the network node id that was read, and the event where it is another one than before. */
-function changed(memory: AppMemory, { networkNodeId }: AppFacts): Pick<AppReading, "events" | "memory"> {
-  const before = memory.networkNodeId;
-  if (networkNodeId === undefined || networkNodeId === before) return { events: [], memory };
+/** Returns `memory` with what was read, and events where the network node id or the version is another than before. */
+function changed(memory: AppMemory, facts: AppFacts): Pick<AppReading, "events" | "memory"> {
+  const { networkNodeId, version } = facts;
+  const events: NodeEvent[] = [];
+  if (networkNodeId !== undefined && networkNodeId !== memory.networkNodeId)
+    events.push({ name: "network-node-changed", from: memory.networkNodeId ?? null, to: networkNodeId });
+  if (version !== undefined && memory.version !== undefined && version !== memory.version)
+    events.push({ name: "updated", what: "app", from: memory.version, to: version });
   return {
-    events: [{ name: "network-node-changed", from: before ?? null, to: networkNodeId }],
-    memory: { ...memory, networkNodeId },
+    events,
+    memory: {
+      ...memory,
+      ...(networkNodeId === undefined ? {} : { networkNodeId }),
+      ...(version === undefined ? {} : { version }),
+    },
   };
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
-import { WebSocket } from "ws";
 import { MeasureFailed } from "./measure.ts";
+import { openTextSocket, type TextSocket } from "./websocket.ts";
 
 /** A browser's debugging endpoint on the loopback address. */
 export interface DebuggingEndpoint {
@@ -33,10 +33,26 @@ export function debuggingEndpoint(profile: string): DebuggingEndpoint {
   return { port: Number(port), path };
 }
 
+/**
+ * Returns the endpoint of the browser that listens at `port`, and the browser's version. For a browser whose profile
+ * another account owns. Throws `MeasureFailed` `timeout`, or the system's error where nothing listens.
+ */
+export async function endpointAt(port: number): Promise<DebuggingEndpoint & { readonly browser: string }> {
+  const { Browser, webSocketDebuggerUrl } = (await getJson(port, "/json/version")) as {
+    readonly Browser: string;
+    readonly webSocketDebuggerUrl: string;
+  };
+  return { port, path: new URL(webSocketDebuggerUrl).pathname, browser: Browser };
+}
+
 /** Returns the browser's targets. A service worker stands there only while it is awake. */
 export async function listTargets({ port }: DebuggingEndpoint): Promise<Target[]> {
+  return (await getJson(port, "/json/list")) as Target[];
+}
+
+async function getJson(port: number, path: string): Promise<unknown> {
   const text = await new Promise<string>((resolve, reject) => {
-    const request = get({ host: "127.0.0.1", port, path: "/json/list", agent: false, timeout: stepMs }, (response) => {
+    const request = get({ host: "127.0.0.1", port, path, agent: false, timeout: stepMs }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -48,7 +64,7 @@ export async function listTargets({ port }: DebuggingEndpoint): Promise<Target[]
     request.on("timeout", () => request.destroy(new MeasureFailed("timeout")));
     request.on("error", reject);
   });
-  return JSON.parse(text) as Target[];
+  return JSON.parse(text);
 }
 
 /**
@@ -57,9 +73,9 @@ export async function listTargets({ port }: DebuggingEndpoint): Promise<Target[]
  * Throws `MeasureFailed`: `timeout`, `devtools-closed`, `devtools-error`, `page-error` where the expression threw.
  */
 export async function evaluateInPage(endpoint: DebuggingEndpoint, url: string, expression: string): Promise<unknown> {
-  const socket = new WebSocket(`ws://127.0.0.1:${endpoint.port}${endpoint.path}`, { handshakeTimeout: stepMs });
+  const socket = await openTextSocket(endpoint.port, endpoint.path, stepMs);
   try {
-    const session = await commandsOn(socket);
+    const session = commandsOn(socket);
     const { targetId } = await session.send<{ targetId: string }>("Target.createTarget", { url, background: true });
     try {
       const { sessionId } = await session.send<{ sessionId: string }>("Target.attachToTarget", {
@@ -71,7 +87,7 @@ export async function evaluateInPage(endpoint: DebuggingEndpoint, url: string, e
       await session.send("Target.closeTarget", { targetId });
     }
   } finally {
-    socket.terminate();
+    socket.close();
   }
 }
 
@@ -85,7 +101,7 @@ interface Answer {
   readonly error?: { readonly message: string };
 }
 
-async function commandsOn(socket: WebSocket): Promise<Commands> {
+function commandsOn(socket: TextSocket): Commands {
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let lost: Error | undefined;
   const fail = (error: Error): void => {
@@ -93,21 +109,15 @@ async function commandsOn(socket: WebSocket): Promise<Commands> {
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
   };
-  const opened = new Promise<void>((resolve, reject) => {
-    socket.once("open", resolve);
-    socket.once("error", reject);
-  });
-  socket.on("error", fail);
-  socket.on("close", () => fail(new MeasureFailed("devtools-closed")));
-  socket.on("message", (data) => {
-    const { id, result, error } = JSON.parse(String(data)) as Answer;
+  socket.onClose(fail);
+  socket.onMessage((text) => {
+    const { id, result, error } = JSON.parse(text) as Answer;
     const asked = id === undefined ? undefined : waiting.get(id);
     if (id === undefined || asked === undefined) return;
     waiting.delete(id);
     if (error === undefined) asked.resolve(result);
     else asked.reject(new MeasureFailed("devtools-error", error.message));
   });
-  await opened;
 
   let next = 0;
   return {

@@ -6,6 +6,8 @@ import type { Probe, ProcessUnit } from "../workloads/descriptor.ts";
 export interface NodeFile {
   readonly schema: 1;
   readonly key: string;
+  /** Who keeps the units running: the machine's own systemd, or without it a supervisor of processes. */
+  readonly supervision?: "systemd";
   readonly machineId: string;
   readonly everySeconds: number | null;
   readonly workload: string;
@@ -14,6 +16,8 @@ export interface NodeFile {
   readonly network: {
     readonly name: string;
     readonly origin: string;
+    /** A STUN server of the network's, as `<host>:<port>`, where the network needs UDP. */
+    readonly stun?: string;
     readonly extension: { readonly id: string; readonly version: string } | null;
     readonly settings: Readonly<Record<string, unknown>>;
   } | null;
@@ -49,7 +53,7 @@ export interface Action {
   readonly layer?: "runtime" | "workload" | "reboot";
 }
 
-/** What became of an action, as a file `actions/<id>.done.json`: it is never done twice. */
+/** What became of an action, as a file `done/<id>.done.json`: it is never done twice. */
 export interface ActionDone extends Action {
   readonly outcome: "done" | "failed" | "refused";
   readonly at: string;
@@ -68,11 +72,18 @@ export function nodePaths(directory: string) {
     units: at("state", "units.json"),
     app: at("state", "app.json"),
     actions: at("actions"),
+    /** On a machine this folder is root's, who writes what was done. */
+    done: at("done"),
+    /** What is known of the node's network, on a machine that was told after it began. */
+    network: at("network.json"),
+    changes: at("state", "changes.json"),
+    restarts: at("state", "restarts.json"),
+    status: at("status", "index.html"),
     logs: at("logs"),
     profile: at("profile"),
     log: (unit: string): string => at("logs", `${unit}.log`),
     action: (id: string): string => at("actions", `${id}.json`),
-    actionDone: (id: string): string => at("actions", `${id}.done.json`),
+    actionDone: (id: string): string => at("done", `${id}.done.json`),
   } as const;
 }
 
@@ -96,6 +107,6 @@ export function writeJson(file: string, value: unknown): void {
 /** Makes the folders that a node keeps its own things in, for its owner only. */
 export function makeNodeFolders(directory: string): void {
   const paths = nodePaths(directory);
-  for (const folder of [paths.journal, join(directory, "state"), paths.actions, paths.logs])
+  for (const folder of [paths.journal, join(directory, "state"), paths.actions, paths.done, paths.logs])
     mkdirSync(folder, { recursive: true, mode: 0o700 });
 }

@@ -78,6 +78,8 @@ export interface NetMeasures {
   readonly dns_ms?: number;
   readonly connect_ms?: number;
   readonly tls_ms?: number;
+  /** The answer of the network's STUN server, over UDP. */
+  readonly udp_ms?: number;
 }
 
 /** Why a line could not be read. */

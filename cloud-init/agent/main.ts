@@ -1,14 +1,22 @@
-import { realpathSync } from "node:fs";
+import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { requestAction } from "./action.ts";
+import { serviceOf } from "../machine/layout.ts";
+import { act } from "./act.ts";
+import { placeAction, requestAction } from "./action.ts";
+import { askedOver } from "./command.ts";
 import { LockBusy } from "./flock.ts";
 import { type NodeFile, nodePaths, readJson, type UnitsFile } from "./folder.ts";
+import { hookEvent } from "./hook.ts";
 import { appendToJournal, type Cursor, journalExtent, readJournal } from "./journal.ts";
 import { lineVersion, type NodeEvent } from "./line.ts";
 import { lockIsHeld } from "./liveness.ts";
 import { logTail } from "./logs.ts";
+import { setUpNetwork } from "./network-setup.ts";
 import { stampNow, takeSample } from "./sample.ts";
+import { statusPage } from "./status-page.ts";
+import { systemctl } from "./systemd.ts";
+import { countRestart, unitsOf } from "./units.ts";
 
 /**
  * The agent: a short-lived command that answers one verb about the node in whose folder it lies, in JSON Lines on
@@ -50,14 +58,15 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
     noMore(words);
     const node = nodeIn(directory);
     const units = readJson<UnitsFile>(nodePaths(directory).units);
+    const systemd = node.supervision === "systemd";
     print({
       key: node.key,
       machineId: node.machineId,
       workload: node.workload,
       revision: node.revision,
-      alive: isInside() || lockIsHeld(nodePaths(directory).lock),
-      phase: units?.phase ?? null,
-      units: units?.units ?? [],
+      alive: isAlive(directory, node),
+      phase: systemd ? "up" : (units?.phase ?? null),
+      units: unitsOf(directory, node),
       journal: journalExtent(nodePaths(directory).journal) ?? null,
       now: new Date().toISOString(),
     });
@@ -68,15 +77,22 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
     const node = nodeIn(directory);
     if (node.everySeconds === null) throw new Refusal(exit.refused, `${node.key} keeps no journal.`);
     if (!isInside()) {
-      await ask(directory, { id: `sample-${process.pid}-${Date.now()}`, verb: "sample" });
+      await ask(directory, node, { id: `sample-${process.pid}-${Date.now()}`, verb: "sample" });
       return;
     }
-    const { draft, events, remember } = await takeSample(directory, node);
+    const { draft, events, deaf, remember } = await takeSample(directory, node, agentVersion);
     const folder = nodePaths(directory).journal;
     const written = appendToJournal(folder, draft);
     for (const event of events) appendToJournal(folder, { ...stampNow(node.everySeconds), kind: "event", event });
     // Last: a crash in between tells a change twice rather than never.
     remember();
+    if (node.supervision === "systemd") {
+      writeStatusPage(directory, statusPage(node, draft, events));
+      // One wish for each life of the runtime: it is restarted once, and then given time.
+      const since = draft.runtime?.since?.replace(/\D/g, "");
+      if (deaf && since !== undefined)
+        placeAction(directory, { id: `watchdog-${since}`, verb: "recover", layer: "runtime" });
+    }
     print(written);
   },
 
@@ -111,8 +127,46 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
       throw new Refusal(exit.usage, "recover takes runtime, workload or reboot.");
     if (action === undefined || !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(action))
       throw new Refusal(exit.usage, "--action must be an id of up to 64 letters, digits, - and _.");
-    nodeIn(directory);
-    await ask(directory, { id: action, verb: "recover", layer });
+    await ask(directory, nodeIn(directory), { id: action, verb: "recover", layer });
+  },
+
+  /** Of the collector's key: what it asked for over SSH, where that is a verb. Anything else leaves an event. */
+  async ssh(directory, words) {
+    noMore(words);
+    const asked = askedOver(process.env.SSH_ORIGINAL_COMMAND);
+    if (asked.kind === "verb") return run(directory, asked.words);
+    const node = nodeIn(directory);
+    const event = { name: "verb-refused", asked: asked.asked, from: process.env.SSH_CONNECTION?.split(" ")[0] ?? null };
+    appendToJournal(nodePaths(directory).journal, { ...stampNow(node.everySeconds), kind: "event", event });
+    throw new Refusal(exit.refused, `This key runs the agent's verbs only. ${usage}`);
+  },
+
+  /** Of the machine's units only: appends the event that they report by name. */
+  hook(directory, words) {
+    if (!isInside()) throw new Refusal(exit.refused, "Only the machine's units report events.");
+    const [reported = "", ...rest] = words;
+    noMore(rest);
+    const event = hookEvent(reported);
+    if (event === undefined) throw new Refusal(exit.usage, `${JSON.stringify(reported)} is no event.`);
+    const node = nodeIn(directory);
+    if (typeof event.result === "string") countRestart(directory, String(event.unit));
+    print(appendToJournal(nodePaths(directory).journal, { ...stampNow(node.everySeconds), kind: "event", event }));
+  },
+
+  /** Of root only: does what is asked for in `actions/`. */
+  act(directory, words) {
+    noMore(words);
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    act(directory, nodeIn(directory), { systemctl, serviceOf, boot, now: () => new Date() });
+  },
+
+  /** Of root only, by the operator's hand: tells the machine its network, as JSON on standard input. */
+  network(directory, words) {
+    noMore(words);
+    const node = nodeIn(directory);
+    const told = setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")));
+    systemctl("restart", ...node.units.map(({ name }) => serviceOf(name)));
+    print(told);
   },
 
   /** Of the supervisor only: appends an event line. */
@@ -126,9 +180,14 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
   },
 };
 
-async function ask(directory: string, action: Parameters<typeof requestAction>[1]): Promise<void> {
+/** A machine that answers lives; a node of processes does while its supervisor holds the lock. */
+function isAlive(directory: string, node: NodeFile): boolean {
+  return node.supervision === "systemd" || isInside() || lockIsHeld(nodePaths(directory).lock);
+}
+
+async function ask(directory: string, node: NodeFile, action: Parameters<typeof requestAction>[1]): Promise<void> {
   const done = await requestAction(directory, action, {
-    alive: () => isInside() || lockIsHeld(nodePaths(directory).lock),
+    alive: () => isAlive(directory, node),
     waitMs: 60_000,
   });
   switch (done.kind) {
@@ -156,7 +215,27 @@ function isInside(): boolean {
 function nodeIn(directory: string): NodeFile {
   const node = readJson<NodeFile>(nodePaths(directory).node);
   if (node === undefined) throw new Refusal(exit.unavailable, `${directory} holds no node.`);
-  return node;
+  if (node.supervision !== "systemd") return node;
+  const network = readJson<Omit<NonNullable<NodeFile["network"]>, "settings">>(nodePaths(directory).network);
+  return {
+    ...node,
+    machineId: readFileSync(instanceIdFile, "utf8").trim(),
+    network: network === undefined ? node.network : { ...network, settings: {} },
+  };
+}
+
+/** The provider's id of the machine, where cloud-init keeps it. */
+const instanceIdFile = "/var/lib/cloud/data/instance-id";
+
+/** A full disk is no reason to end: the page of the sample before stays. */
+function writeStatusPage(directory: string, text: string): void {
+  const { status } = nodePaths(directory);
+  try {
+    writeFileSync(`${status}.part`, text, { mode: 0o644 });
+    renameSync(`${status}.part`, status);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
 }
 
 function noMore(words: Words): void {
@@ -195,13 +274,17 @@ function print(value: object): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
+async function run(directory: string, [verb = "", ...words]: Words): Promise<void> {
+  const known = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+  if (known === undefined) throw new Refusal(exit.usage, `${JSON.stringify(verb)} is not a verb. ${usage}`);
+  await known(directory, words);
+}
+
 async function main(): Promise<void> {
   const directory = dirname(realpathSync(process.argv[1] ?? "."));
   const [verb = "", ...words] = process.argv.slice(2);
   try {
-    const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
-    if (run === undefined) throw new Refusal(exit.usage, `${JSON.stringify(verb)} is not a verb. ${usage}`);
-    await run(directory, words);
+    await run(directory, [verb, ...words]);
   } catch (error) {
     const late = error instanceof LockBusy || (error as NodeJS.ErrnoException).code === "ENOSPC";
     process.exitCode = error instanceof Refusal ? error.exitCode : late ? exit.tryLater : exit.unavailable;

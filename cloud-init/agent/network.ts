@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { connect, isIP } from "node:net";
 import { connect as secure } from "node:tls";
@@ -42,6 +44,35 @@ export async function measureNetwork(origin: string, measures: Measures): Promis
     }
   });
   return net;
+}
+
+/**
+ * Returns how long a STUN server took to answer a binding request, in milliseconds: whether UDP gets out and back
+ * (RFC 8489, sections 5 and 6.2). `server` is `<host>:<port>`. Throws `MeasureFailed` `timeout`, or the system's error.
+ */
+export async function measureUdp(server: string): Promise<number> {
+  const at = server.lastIndexOf(":");
+  const transaction = randomBytes(12);
+  const request = Buffer.concat([Buffer.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]), transaction]);
+  const socket = createSocket("udp4");
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const start = performance.now();
+    await new Promise<void>((resolve, reject) => {
+      socket.on("message", (answer) => {
+        // A success response to this very request; anything else is not for us.
+        if (answer.length >= 20 && answer.readUInt16BE(0) === 0x0101 && answer.subarray(8, 20).equals(transaction))
+          resolve();
+      });
+      socket.on("error", reject);
+      socket.send(request, Number(server.slice(at + 1)), server.slice(0, at), (error) => error && reject(error));
+      timer = setTimeout(() => reject(new MeasureFailed("timeout")), stepMs);
+    });
+    return since(start);
+  } finally {
+    clearTimeout(timer);
+    socket.close();
+  }
 }
 
 function since(start: number): number {

@@ -1,17 +1,22 @@
 import { readFileSync } from "node:fs";
 import { measureApp } from "./app.ts";
-import { type NodeFile, nodePaths, readJson, type UnitStatus, type UnitsFile, writeJson } from "./folder.ts";
+import { type ChangesMemory, changesOf } from "./changes.ts";
+import { type NodeFile, nodePaths, readJson, type UnitStatus, writeJson } from "./folder.ts";
 import type { LineDraft, Stamp } from "./journal.ts";
-import type { NodeEvent, RuntimeMeasures } from "./line.ts";
+import type { NetMeasures, NodeEvent, RuntimeMeasures } from "./line.ts";
 import { measureMachine } from "./machine.ts";
 import { type Measures, newMeasures } from "./measure.ts";
-import { measureNetwork } from "./network.ts";
+import { measureNetwork, measureUdp } from "./network.ts";
 import { processesOf, proportionalSetSize } from "./processes.ts";
+import { lookAtMachine } from "./sight.ts";
+import { lacksBrowser, unitsOf } from "./units.ts";
 
 /** A sample to append, and the events that it tells of, to be appended behind it. */
 export interface Sample {
   readonly draft: LineDraft;
   readonly events: readonly NodeEvent[];
+  /** Whether a runtime that runs has not answered for so long that it should be restarted. */
+  readonly deaf: boolean;
   /** Keeps what the next sample needs to know; to be called once the lines are written. */
   readonly remember: () => void;
 }
@@ -26,21 +31,31 @@ export function stampNow(everySeconds: number | null): Stamp {
   };
 }
 
-/** Measures every layer of the node once. What could not be measured is left out and stands in `errors`. */
-export async function takeSample(directory: string, node: NodeFile): Promise<Sample> {
+/** A running browser that did not answer in so many samples one after the other is restarted. */
+const deafAfter = 3;
+
+/**
+ * Measures every layer of the node once, and on a machine compares it with the sample before. What could not be measured
+ * is left out and stands in `errors`. `version` is the agent's own.
+ */
+export async function takeSample(directory: string, node: NodeFile, version: string): Promise<Sample> {
+  const paths = nodePaths(directory);
   const measures = newMeasures();
-  const units = readJson<UnitsFile>(nodePaths(directory).units)?.units ?? [];
+  const units = (await measures.attempt("runtime.units", () => unitsOf(directory, node))) ?? [];
   const appProbe = node.probes.app;
+  const stamp = stampNow(node.everySeconds);
   const [machine, runtime, app, net] = await Promise.all([
     measureMachine(directory, measures),
     measureRuntime(node, units, measures),
     appProbe === null
       ? undefined
       : measures.attempt("app", () => measureApp(directory, node, appProbe, units, measures, new Date())),
-    node.network === null ? undefined : measureNetwork(node.network.origin, measures),
+    node.network === null ? undefined : measureWay(node.network, measures),
   ]);
+  const changes =
+    node.supervision === "systemd" ? await compare(directory, stamp, { agent: version }, measures) : undefined;
   const draft: LineDraft = {
-    ...stampNow(node.everySeconds),
+    ...stamp,
     kind: "sample",
     machine,
     ...(runtime === undefined ? {} : { runtime }),
@@ -50,11 +65,37 @@ export async function takeSample(directory: string, node: NodeFile): Promise<Sam
   };
   return {
     draft,
-    events: app?.events ?? [],
+    events: [...(changes?.events ?? []), ...(app?.events ?? [])],
+    deaf: runtime?.state === "up" && (app?.memory?.silent ?? 0) >= deafAfter,
     remember() {
-      if (app?.memory !== undefined) writeJson(nodePaths(directory).app, app.memory);
+      if (app?.memory !== undefined) writeJson(paths.app, app.memory);
+      if (changes !== undefined) writeJson(paths.changes, changes.memory);
     },
   };
+}
+
+async function measureWay(
+  { origin, stun }: NonNullable<NodeFile["network"]>,
+  measures: Measures,
+): Promise<NetMeasures> {
+  const [way, udp] = await Promise.all([
+    measureNetwork(origin, measures),
+    stun === undefined ? undefined : measures.attempt("net.udp_ms", () => measureUdp(stun)),
+  ]);
+  return udp === undefined ? way : { ...way, udp_ms: udp };
+}
+
+async function compare(
+  directory: string,
+  { boot, at }: Stamp,
+  versions: Readonly<Record<string, string>>,
+  measures: Measures,
+): Promise<{ readonly events: readonly NodeEvent[]; readonly memory: ChangesMemory }> {
+  const now = new Date(at);
+  const before = readJson<ChangesMemory>(nodePaths(directory).changes);
+  const { sight, events, more } = await lookAtMachine(boot, versions, before, measures, now);
+  const compared = changesOf(before, sight, now);
+  return { events: [...compared.events, ...events], memory: { ...compared.memory, ...more } };
 }
 
 async function measureRuntime(
@@ -69,11 +110,13 @@ async function measureRuntime(
     measures.fail("runtime", "no-unit");
     return undefined;
   }
-  const { state, pid, restarts, since, lastExit } = unit;
+  const { name, state, pid, restarts, since, lastExit } = unit;
   if (pid === null)
     return {
       state: "down",
-      reason: lastExit?.signal ?? (lastExit === null ? state : `exit-${lastExit.code}`),
+      reason: lacksBrowser(node, name)
+        ? "no-browser"
+        : (lastExit?.signal ?? (lastExit === null ? state : `exit-${lastExit.code}`)),
       restarts,
       since,
     };

@@ -33,6 +33,8 @@ export const places = {
   programs: "/usr/local/lib/gradientlab",
   /** A link to the browser's binary; it is there when a browser is. */
   browser: "/usr/local/lib/gradientlab/browser",
+  /** A copy of the mark in the browser's profile, for the agent, which may not read the profile. */
+  profileMark: "/run/gradientlab-browser/profile",
   /** The browser's policy; the browser's own policy folder links to it. */
   policy: "/etc/gradientlab/policy.json",
   authorizedKeys: "/etc/ssh/gradientlab",

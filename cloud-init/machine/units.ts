@@ -112,6 +112,7 @@ export function machineUnits(everySeconds: number): UnitFile[] {
       ],
       Service: [
         ["Type", "oneshot"],
+        // Also once at boot: a reboot that was asked for is done only then.
         ["ExecStart", `${agent} act`],
         ["Environment", "GRADIENTLAB_SUPERVISED=1"],
         ["ProtectSystem", "strict"],
@@ -120,6 +121,7 @@ export function machineUnits(everySeconds: number): UnitFile[] {
         ["PrivateTmp", "yes"],
         ["TimeoutStartSec", "180"],
       ],
+      Install: [["WantedBy", "multi-user.target"]],
     }),
     unitFile("gradientlab-status.socket", {
       Unit: [["Description", "GradientLab status page, for the operator's tunnel"]],
@@ -201,6 +203,13 @@ export function workloadUnits(unit: MachineUnit, needsBrowser: boolean): UnitFil
         ["Environment", `HOME=${places.node}/profile`],
         // Whoever they speak of is dead: systemd runs one at a time.
         ["ExecStartPre", `/bin/rm -f SingletonLock SingletonCookie SingletonSocket DevToolsActivePort`],
+        [
+          "ExecStartPre",
+          `/bin/sh -c '[ -s gradientlab-profile ] || cat /proc/sys/kernel/random/uuid > gradientlab-profile; install -m 0644 gradientlab-profile ${places.profileMark}'`,
+        ],
+        ["RuntimeDirectory", "gradientlab-browser"],
+        ["RuntimeDirectoryMode", "0755"],
+        ["RuntimeDirectoryPreserve", "yes"],
         ["ExecStart", words.join(" ")],
         ["ExecStartPost", `+/bin/systemctl start --no-block gradientlab-event@started:${unit.name}.service`],
         [

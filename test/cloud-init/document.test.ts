@@ -1,4 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { CloudConfig } from "../../cloud-init/cloud-config.ts";
@@ -10,6 +13,8 @@ import {
   nodeDocument,
 } from "../../cloud-init/document.ts";
 import { asScript } from "../../cloud-init/script.ts";
+import { build } from "../../infra/build.ts";
+import { agentFile } from "../../infra/home.ts";
 import { machineSpec } from "./machine-spec.ts";
 
 const file = ({ write_files }: CloudConfig, path: string): string => {
@@ -56,6 +61,14 @@ describe("a boot document", () => {
     expect(encodeUserData(text, "plain")).toBe(text);
     const packed = encodeUserData(text, "gzip-base64");
     expect(gunzipSync(Buffer.from(packed, "base64")).toString("utf8")).toBe(text);
+  });
+
+  it("fits into the smallest user data of a cloud, with the agent as it is built and a dozen keys", async () => {
+    await build();
+    const agent = readFileSync(agentFile(join(import.meta.dirname, "..", "..")), "utf8");
+    const keys = Array.from({ length: 6 }, (_, n) => `ssh-ed25519 ${randomBytes(51).toString("base64")} someone-${n}`);
+    const text = asUserData(nodeDocument({ ...machineSpec, agent, keys: { operator: keys, collector: keys } }));
+    expect(encodeUserData(text, "gzip-base64").length).toBeLessThan(32_000);
   });
 
   it("lets each key do one thing", () => {

@@ -254,7 +254,7 @@ async function supervise(directory: string): Promise<number> {
 
   const keepHouse = (): void => {
     for (const name of readdirSync(paths.logs)) if (name.endsWith(".log")) rotate(join(paths.logs, name));
-    pruneActions(paths.actions);
+    pruneActions(paths.done);
   };
 
   keepHouse();
