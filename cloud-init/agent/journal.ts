@@ -12,7 +12,10 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
+  truncateSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -41,13 +44,16 @@ export interface JournalLimits {
   readonly segmentBytes: number;
   readonly totalBytes: number;
   readonly maxAgeMs: number;
+  /** Bytes of the disk that the journal holds in reserve, to go on with when nothing else is left. */
+  readonly reserveBytes: number;
 }
 
-/** 14 days or 64 MiB. */
+/** 14 days or 64 MiB, and two days of samples when the disk is full. */
 export const journalLimits: JournalLimits = {
   segmentBytes: 1024 * 1024,
   totalBytes: 64 * 1024 * 1024,
   maxAgeMs: 14 * 24 * 3600 * 1000,
+  reserveBytes: 512 * 1024,
 };
 
 /** Lines longer than this are not written. */
@@ -101,7 +107,8 @@ const lockSeconds = 10;
 /**
  * Appends one line and returns its number and the journal's id. Makes the journal where there is none, with an event
  * `journal-created` first. A half-written line at the end is cut off; what was lost is told by an event
- * `journal-recovered` {lost_from, lost_to}, whose own number is the next one never given out.
+ * `journal-recovered` {lost_from, lost_to}, whose own number is the next one never given out. On a full disk it lives on
+ * its reserve, with an event `disk-full`, then on its oldest lines; an event `disk-freed` tells of the end.
  * The line is on disk (fsync) when this returns. Throws the system's error where it cannot be, and leaves no half line;
  * throws `LockBusy` where another writer holds the journal.
  */
@@ -130,7 +137,11 @@ export function appendToJournal(
         kind: "event",
         event: { name: "journal-recovered", lost_from: end.last + 1, lost_to: end.high },
       });
+    const whole = reserveSize(folder) === limits.reserveBytes;
     append(draft);
+    if (whole && reserveSize(folder) !== limits.reserveBytes)
+      append({ ...stamp, kind: "event", event: { name: "disk-full" } });
+    else if (keepReserve(folder, limits)) append({ ...stamp, kind: "event", event: { name: "disk-freed" } });
     prune(folder, limits, now);
     return { journal, n };
   });
@@ -290,24 +301,67 @@ function wholeBytes(fd: number, size: number): number {
 function appendLine(folder: string, text: string, n: number, limits: JournalLimits): void {
   const bytes = Buffer.from(`${text}\n`);
   if (bytes.length > maxLineBytes) throw new Error(`A line of ${bytes.length} bytes is over the limit.`);
-  const newest = segmentsIn(folder).at(-1);
-  const full = newest === undefined || statSync(newest.file).size >= limits.segmentBytes;
-  const file = full ? join(folder, `${String(n).padStart(15, "0")}.jsonl`) : newest.file;
-  const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o600);
-  try {
-    const { size } = fstatSync(fd);
+  withRoom(folder, () => {
+    const newest = segmentsIn(folder).at(-1);
+    const full = newest === undefined || statSync(newest.file).size >= limits.segmentBytes;
+    const file = full ? join(folder, `${String(n).padStart(15, "0")}.jsonl`) : newest.file;
+    const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o600);
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, size + done);
-      fsyncSync(fd);
-    } catch (error) {
-      ftruncateSync(fd, size);
-      throw error;
+      const { size } = fstatSync(fd);
+      try {
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, size + done);
+        fsyncSync(fd);
+      } catch (error) {
+        ftruncateSync(fd, size);
+        throw error;
+      }
+    } finally {
+      closeSync(fd);
     }
-  } finally {
-    closeSync(fd);
+    if (full) syncFolder(folder);
+  });
+  withRoom(folder, () => writeHigh(folder, n));
+}
+
+const roomBytes = 64 * 1024;
+
+/** Does `work`; on a full disk gives back a piece of the reserve, or the oldest lines, and does it again. */
+function withRoom(folder: string, work: () => void): void {
+  for (;;)
+    try {
+      work();
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== "ENOSPC" && code !== "EDQUOT") || !makeRoom(folder)) throw error;
+    }
+}
+
+/** Returns whether there was anything to give back. */
+function makeRoom(folder: string): boolean {
+  const size = reserveSize(folder) ?? 0;
+  if (size > 0) {
+    truncateSync(join(folder, "reserve"), Math.max(0, size - roomBytes));
+    return true;
   }
-  if (full) syncFolder(folder);
-  writeHigh(folder, n);
+  const [oldest, next] = segmentsIn(folder);
+  if (oldest === undefined || next === undefined) return false;
+  rmSync(oldest.file);
+  return true;
+}
+
+/** Fills the reserve where the disk has plenty. Returns whether something of it had been used before. */
+function keepReserve(folder: string, { reserveBytes }: JournalLimits): boolean {
+  const size = reserveSize(folder);
+  if (size === reserveBytes) return false;
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize < reserveBytes * 8) return false;
+  writeDurably(join(folder, "reserve"), Buffer.alloc(reserveBytes));
+  return size !== undefined;
+}
+
+function reserveSize(folder: string): number | undefined {
+  return statSync(join(folder, "reserve"), { throwIfNoEntry: false })?.size;
 }
 
 function readHigh(folder: string): number {
@@ -340,10 +394,10 @@ function prune(folder: string, limits: JournalLimits, now: Date): void {
   }
 }
 
-function writeDurably(file: string, text: string): void {
+function writeDurably(file: string, content: string | Uint8Array): void {
   const fd = openSync(file, "w", 0o600);
   try {
-    writeSync(fd, text);
+    writeFileSync(fd, content);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

@@ -155,6 +155,23 @@ it("a full disk costs the lines that do not fit and nothing else", async () => {
   expect(seen.then).toBe(seen.next);
 });
 
+it("a disk that is full to the last block stops no line: the reserve goes first, then the oldest lines", async () => {
+  const { code, stdout, stderr } = await execute("unshare", [
+    ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
+    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" "$3" "$1" 300', "full"],
+    ...[folder, process.execPath, fileURLToPath(new URL("./reserve.ts", import.meta.url))],
+  ]);
+  expect([code, stderr]).toEqual([0, ""]);
+  const seen = JSON.parse(stdout) as Record<string, number> & { numbers: number[]; then: string[] };
+  expect(seen.numbers).toHaveLength(300);
+  // Every number once, in order; one went to the event that tells of the full disk.
+  expect(seen.numbers.at(-1)).toBe((seen.numbers[0] ?? 0) + 300);
+  expect(seen.first).toBeGreaterThan(1);
+  expect(seen.held).toBe((seen.last ?? 0) - (seen.first ?? 0) + 1);
+  expect(seen.held).toBeGreaterThan(100);
+  expect(seen.then.at(-1)).toBe("disk-freed");
+});
+
 describe("a journal whose end was cut off", () => {
   const count = Number(process.env.GRADIENTLAB_TORTURE ?? 20);
 
