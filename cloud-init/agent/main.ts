@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { serviceOf } from "../machine/layout.ts";
@@ -219,13 +219,16 @@ function nodeIn(directory: string): NodeFile {
   const network = readJson<Omit<NonNullable<NodeFile["network"]>, "settings">>(nodePaths(directory).network);
   return {
     ...node,
-    machineId: readFileSync(instanceIdFile, "utf8").trim(),
+    machineId: machineId(),
     network: network === undefined ? node.network : { ...network, settings: {} },
   };
 }
 
-/** The provider's id of the machine, where cloud-init keeps it. */
-const instanceIdFile = "/var/lib/cloud/data/instance-id";
+/** The provider's id of the machine, where cloud-init keeps it; without cloud-init the system's own. */
+function machineId(): string {
+  const [file = ""] = ["/var/lib/cloud/data/instance-id", "/etc/machine-id"].filter((path) => existsSync(path));
+  return readFileSync(file, "utf8").trim();
+}
 
 /** A full disk is no reason to end: the page of the sample before stays. */
 function writeStatusPage(directory: string, text: string): void {

@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CloudConfig } from "../../cloud-init/cloud-config.ts";
 import {
   asUserData,
@@ -12,6 +13,7 @@ import {
   type MachineSpec,
   nodeDocument,
 } from "../../cloud-init/document.ts";
+import { firewallRules } from "../../cloud-init/machine/firewall.ts";
 import { asScript } from "../../cloud-init/script.ts";
 import { build } from "../../infra/build.ts";
 import { agentFile } from "../../infra/home.ts";
@@ -108,6 +110,73 @@ describe("a boot document", () => {
     expect(programs.length).toBeGreaterThan(2);
     for (const { content } of programs)
       expect(spawnSync("sh", ["-n"], { input: content, encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+  });
+});
+
+describe("what the document writes is read without a complaint", () => {
+  const document = nodeDocument(machineSpec);
+  const there = (program: string): boolean => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
+  let root: string;
+  beforeAll(() => {
+    root = mkdtempSync(join(tmpdir(), "gl-document-"));
+    const write = (path: string, content: string, mode = 0o755): void => {
+      mkdirSync(join(root, dirname(path)), { recursive: true });
+      writeFileSync(join(root, path), content, { mode });
+    };
+    for (const { path, content, permissions } of document.write_files)
+      write(path, content, Number.parseInt(permissions, 8));
+    const targets = [
+      "sysinit",
+      "basic",
+      "shutdown",
+      "multi-user",
+      "timers",
+      "sockets",
+      "paths",
+      "swap",
+      "network-online",
+    ];
+    for (const name of [...targets, "network-pre", "local-fs", "nss-user-lookup"])
+      write(`/usr/lib/systemd/system/${name}.target`, `[Unit]\nDescription=${name}\n`, 0o644);
+    write("/usr/lib/systemd/system/system.slice", "[Unit]\nDescription=system\n", 0o644);
+    // Programs of the distribution that the units start: only that they are there is asked.
+    for (const path of ["/usr/bin/node", "/usr/sbin/nft", "/bin/rm", "/bin/sh", "/bin/systemctl"])
+      write(path, "#!/bin/sh\n");
+    write("/usr/local/lib/gradientlab/browser", "#!/bin/sh\n");
+  });
+  afterAll(() => rmSync(root, { recursive: true }));
+
+  it("by systemd", ({ skip }) => {
+    skip(!there("systemd-analyze"), "this machine has no systemd-analyze");
+    const units = document.write_files
+      .map(({ path }) => path)
+      .filter((path) => path.startsWith("/etc/systemd/system/"));
+    expect(units.length).toBeGreaterThan(10);
+    const words = ["verify", "--man=no", `--root=${root}`, ...units.map((path) => join(root, path))];
+    const { stdout, stderr } = spawnSync("systemd-analyze", words, { encoding: "utf8" });
+    expect(`${stdout}${stderr}`.split("\n").filter((line) => line.includes("gradientlab-"))).toEqual([]);
+  });
+
+  it("by the SSH server", ({ skip }) => {
+    skip(!(there("sshd") && there("ssh-keygen")), "this machine has no an SSH server");
+    const key = join(root, "host-key");
+    spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+    const config = join(root, "sshd_config");
+    const text = file(document, "/etc/ssh/sshd_config.d/00-gradientlab.conf");
+    writeFileSync(config, text.replace("/etc/ssh/ssh_host_ed25519_key", key));
+    const found = spawnSync("sh", ["-c", "command -v sshd"], { encoding: "utf8" }).stdout.trim();
+    const { stderr } = spawnSync(found, ["-t", "-f", config], { encoding: "utf8" });
+    // The server's own folder may be missing on a machine that does not run one.
+    expect(stderr.replace(/^Missing privilege separation directory.*\n/, "")).toBe("");
+  });
+
+  it("by the firewall", ({ skip }) => {
+    skip(!there("nft"), "this machine has no nft");
+    // The accounts of a machine are not here: any number stands for them.
+    const rules = firewallRules().replaceAll(/"gl-(\w+)"/g, (_all, name: string) => String(61_000 + name.length));
+    const { status, stderr } = spawnSync("nft", ["--check", "--file", "-"], { input: rules, encoding: "utf8" });
+    // Only root may ask the kernel.
+    expect(stderr.includes("Operation not permitted") || status === 0).toBe(true);
   });
 });
 
