@@ -1,0 +1,96 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { measureApp } from "../../cloud-init/agent/app.ts";
+import { type NodeFile, nodePaths, writeJson } from "../../cloud-init/agent/folder.ts";
+import { newMeasures } from "../../cloud-init/agent/measure.ts";
+
+const probe = {
+  kind: "extension",
+  page: "popup.html",
+  keys: { networkNodeId: "clientid", lastHeartbeatAt: "at" },
+  lookSeconds: 300,
+} as const;
+const node: NodeFile = {
+  schema: 1,
+  key: "home/0",
+  machineId: "machine",
+  everySeconds: 10,
+  workload: "sentry",
+  revision: { machine: 1, software: 1 },
+  units: [{ name: "browser", account: "unprivileged", exec: ["{browser}"], stopSeconds: 20 }],
+  network: {
+    name: "practice",
+    origin: "http://127.0.0.1:1",
+    extension: { id: "a".repeat(32), version: "1.0.0" },
+    settings: {},
+  },
+  probes: { runtime: { kind: "unit", unit: "browser" }, app: probe },
+};
+const since = "2026-11-21T10:00:00.000Z";
+const browser = { name: "browser", state: "up", pid: 1, since, restarts: 0, lastExit: null } as const;
+
+let directory: string;
+let server: Server;
+/** A browser that has just begun: it lists what is awake, which is nothing. */
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "gl-profile-"));
+  mkdirSync(join(directory, "state"));
+  server = createServer((_request, response) => response.end("[]"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  newProfile();
+});
+afterEach(async () => {
+  await new Promise((resolve) => server.close(resolve));
+  rmSync(directory, { recursive: true });
+});
+
+function newProfile(): void {
+  const { profile } = nodePaths(directory);
+  rmSync(profile, { recursive: true, force: true });
+  mkdirSync(profile);
+  writeFileSync(
+    join(profile, "DevToolsActivePort"),
+    `${(server.address() as AddressInfo).port}\n/devtools/browser/x\n`,
+  );
+}
+
+async function sample() {
+  const measures = newMeasures();
+  const reading = await measureApp(directory, node, probe, [browser], measures, new Date(Date.parse(since) + 1000));
+  if (reading.memory !== undefined) writeJson(nodePaths(directory).app, reading.memory);
+  return { ...reading, errors: measures.errors };
+}
+
+describe("a browser's profile", () => {
+  it("is told as replaced once, with the network node that it took along, and never passed over", async () => {
+    expect(await sample()).toMatchObject({ events: [], errors: [] });
+    const { app } = nodePaths(directory);
+    writeJson(app, { ...(await sample()).memory, networkNodeId: "node-1" });
+    expect((await sample()).events).toEqual([]);
+    newProfile();
+    const after = await sample();
+    expect(after.events).toEqual([{ name: "profile-replaced", network_node_id: "node-1" }]);
+    expect(after.memory).toMatchObject({ networkNodeId: "node-1" });
+    expect((await sample()).events).toEqual([]);
+  });
+
+  it("stays the same through restarts of the browser", async () => {
+    await sample();
+    const measures = newMeasures();
+    const later = { ...browser, since: "2026-11-21T11:00:00.000Z" };
+    const reading = await measureApp(directory, node, probe, [later], measures, new Date("2026-11-21T11:00:01.000Z"));
+    expect(reading.events).toEqual([]);
+  });
+
+  it("of a browser that no longer answers is counted, for whoever restarts it", async () => {
+    await sample();
+    await new Promise((resolve) => server.close(resolve));
+    const silent = [await sample(), await sample(), await sample()].map(({ memory }) => memory?.silent);
+    expect(silent).toEqual([1, 2, 3]);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  });
+});
