@@ -73,7 +73,9 @@ export async function storeAnswers(
     const changes: Change[] = [{ topic: "account", subject: `${key.network}/${key.account}` }];
     const told = nodesIn(readings);
     const ties = await openTies(transaction, key.network, [...told.keys()]);
-    for (const { id, understood } of readings) await storeFacts(transaction, key, adapter, id, understood);
+    for (const { id, understood } of readings) {
+      await storeFacts(transaction, key, adapter, id, understood.facts, understood.answer.finishedAt);
+    }
     for (const tie of ties) {
       const node = told.get(tie.network_node_id);
       if (node === undefined) continue;
@@ -110,20 +112,23 @@ async function storeReading(
   return row.id;
 }
 
-async function storeFacts(
+/** Stores the facts of a reading, as this adapter's parser found them. `asOf` is when the answer came. */
+export async function storeFacts(
   transaction: InTransaction,
   key: AccountKey,
   adapter: Adapter,
   reading: string,
-  understood: UnderstoodAnswer,
+  facts: readonly ParsedFact[],
+  asOf: Date,
 ): Promise<void> {
-  const rows = understood.facts.map((fact) => {
+  const rows = facts.map((fact) => {
     const metric = adapter.metricOf(fact.metric);
     if (metric === undefined)
       throw new Error(`the adapter ${adapter.network} does not declare the metric ${fact.metric}`);
     return {
       reading_id: reading,
-      ...key,
+      network: key.network,
+      account: key.account,
       network_node_id: fact.networkNodeId,
       metric: fact.metric,
       kind: metric.kind,
@@ -134,7 +139,7 @@ async function storeFacts(
       day: fact.day,
       derived: fact.derived,
       parser: adapter.parser,
-      as_of: understood.answer.finishedAt,
+      as_of: asOf,
     };
   });
   for (let index = 0; index < rows.length; index += 2_000) {
