@@ -8,6 +8,8 @@ interface FullCount {
 export const fullCounts: Readonly<Record<string, FullCount>> = {
   /** SIGKILLs of the collector at random points. */
   "collector-kills": { counts: { KILLS: "200" }, files: ["test/collector/collector.test.ts"] },
+  /** Kills of two collectors at work together, and crashes of their database between them. */
+  "collector-chaos": { counts: { CHAOS_KILLS: "200" }, files: ["test/collector/chaos.test.ts"] },
   /** Cuts of a journal at random bytes. */
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Mutated answers of the practice network. */
