@@ -4,6 +4,9 @@ const pulumi = require("@pulumi/pulumi");
 
 /** @typedef {new (name: string, inputs: object, options: pulumi.CustomResourceOptions) => pulumi.Resource} Made */
 
+// As the program does while it declares: without it the SDK's work doubles, and no plain program could be a floor.
+Error.stackTraceLimit = 0;
+
 class Plain extends pulumi.CustomResource {}
 
 /** @type {Map<string, Made | undefined>} */
