@@ -260,10 +260,20 @@ function withCounts(fleet: Fields): Fields {
 function schemaProblems(error: z.ZodError, fleet: unknown): Problem[] {
   const issues = error.issues.flatMap(innermost);
   return problemsOf({ ...error, issues } as z.ZodError, fleet, keys.fleet, (path, issue) =>
-    issue.code === "unrecognized_keys"
-      ? chooseOf("field", path.split(".").at(-1) ?? "", fieldsAt(Fleet, issue.path))
-      : undefined,
+    issue.code === "unrecognized_keys" ? unknownFix("field", path, fieldsAt(Fleet, issue.path)) : undefined,
   );
+}
+
+/** What would make a node look like something that it is not: another address, another browser, a person. */
+const disguise = /proxy|vpn|socks|tunnel|wireguard|useragent|stealth|undetect|fingerprint|webdriver|automation|captcha/;
+
+/** Returns what to do with a field that is not known. One that would disguise a node is not there on purpose. */
+function unknownFix(what: string, path: string, known: readonly string[]): string {
+  const name = path.split(".").at(-1) ?? "";
+  const plain = name.toLowerCase().replaceAll(/[^a-z]/g, "");
+  return disguise.test(plain)
+    ? "Remove it: a node shows itself as what it is, at the address it has, and there is no way around that."
+    : chooseOf(what, name, known);
 }
 
 /** A union's complaint, or those of its one form that the value was meant to have. */
@@ -315,6 +325,7 @@ function fleetProblems(fleet: unknown, known: Known): Problem[] {
     for (const [provider, account] of Object.entries(accounts))
       problems.push(...accountProblems(provider, account, `${keys.fleet}.accounts.${provider}`, known));
   if (isFields(collector)) problems.push(...collectorProblems(collector, known));
+  problems.push(...openProblems(fleet));
   if (isFields(placements))
     for (const key of Object.keys(placements))
       if (!nodeKeyPattern.test(key))
@@ -380,16 +391,29 @@ function groupProblems(group: Fields, path: string, known: Known): Problem[] {
   return problems;
 }
 
+/** SSH that is open to most of the world is opened by whoever has read what that means. */
+function openProblems({ access, acknowledge }: Fields): Problem[] {
+  const ranges = isFields(access) && Array.isArray(access.sshFrom) ? access.sshFrom : [];
+  const read = isFields(acknowledge) && acknowledge.sshFromAnywhere !== undefined;
+  return ranges.flatMap((range: unknown, index): Problem[] => {
+    const bits = typeof range === "string" ? Number(/\/(\d+)$/.exec(range)?.[1] ?? Number.NaN) : Number.NaN;
+    const widest = typeof range === "string" && range.includes(":") ? 16 : 7;
+    const path = `${keys.fleet}.access.sshFrom.${index}`;
+    if (read || !(bits <= widest)) return [];
+    return [
+      {
+        path,
+        value: quoted(range),
+        message: `${path} is ${quoted(range)}, which opens SSH of every machine to the world.`,
+        fix: `Name the addresses you come from, such as 203.0.113.4/32, or set ${keys.fleet}.acknowledge.sshFromAnywhere to true.`,
+      },
+    ];
+  });
+}
+
 function accountProblems(provider: string, account: unknown, path: string, known: Known): Problem[] {
   const problems = providerProblems(provider, path, known);
   const facts = known.providers.get(provider);
-  if (Array.isArray(account))
-    problems.push({
-      path,
-      value: quoted(account),
-      message: `${path} is ${quoted(account)}, and a stack has one account for each provider.`,
-      fix: "Name one account; a free tier is not multiplied by several.",
-    });
   if (facts === undefined || !isFields(account)) return problems;
   const { options, free, limits } = account;
   if (isFields(options)) problems.push(...optionProblems(options, `${path}.options`, facts.accountOptions));
@@ -410,9 +434,7 @@ function optionProblems(given: Fields, path: string, schema: z.ZodType): Problem
   const checked = schema.safeParse(given);
   if (checked.success) return [];
   return problemsOf(checked.error, given, path, (at, issue) =>
-    issue.code === "unrecognized_keys"
-      ? chooseOf("option", at.split(".").at(-1) ?? "", fieldsAt(schema, issue.path))
-      : undefined,
+    issue.code === "unrecognized_keys" ? unknownFix("option", at, fieldsAt(schema, issue.path)) : undefined,
   );
 }
 

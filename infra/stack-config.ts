@@ -146,7 +146,12 @@ const Account = z
         options: z.record(z.string(), z.unknown(), "Write the account's options as fields").optional(),
       }),
     ],
-    `Write ${accountId}`,
+    {
+      error: ({ input }) =>
+        Array.isArray(input)
+          ? "Name one account: a stack has one for each provider, and a free tier is not multiplied by several"
+          : `Write ${accountId}`,
+    },
   )
   .meta({ description: "One tenancy, billing account or subscription." });
 

@@ -1,10 +1,12 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { Inventory, InventoryFile } from "../inventory.ts";
+import { findProviders } from "../providers/registry.ts";
 import { StackConfig } from "../stack-config.ts";
+import { configReference } from "./reference.ts";
 
-/** Run as a program, this writes the JSON Schemas that are published with the project beside it. */
+/** Run as a program, this writes the JSON Schemas beside it that are published with the project, and `docs/config.md`. */
 
 /**
  * Returns the published JSON Schemas by file name: of a stack's file `Pulumi.<stack>.yaml` as a user writes it, of the
@@ -25,4 +27,17 @@ export async function writeSchemas(folder: string): Promise<void> {
     await writeFile(join(folder, name), `${JSON.stringify(schema, null, 2)}\n`);
 }
 
-if (import.meta.main) await writeSchemas(import.meta.dirname);
+/** Returns the text of `docs/config.md` for the checkout in `folder`. */
+export async function referenceIn(folder: string): Promise<string> {
+  const examples = join(folder, "docs", "examples");
+  const files = (await readdir(examples)).filter((file) => file.endsWith(".yaml")).toSorted();
+  const texts = await Promise.all(files.map((file) => readFile(join(examples, file), "utf8")));
+  const titled = files.map((file, index) => ({ title: file.replace(".yaml", ""), text: texts[index] ?? "" }));
+  return configReference(findProviders(join(folder, "infra"), undefined).facts.values(), titled);
+}
+
+if (import.meta.main) {
+  await writeSchemas(import.meta.dirname);
+  const checkout = join(import.meta.dirname, "..", "..");
+  await writeFile(join(checkout, "docs", "config.md"), await referenceIn(checkout));
+}

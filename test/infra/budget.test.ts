@@ -7,7 +7,7 @@ import type { Surroundings } from "../../infra/plan.ts";
 import { known } from "./known.ts";
 import { planOf, type RandomFleet, randomFleet, randomGroup, randomInstant, randomLedgers } from "./random-fleet.ts";
 
-const numRuns = Number(process.env.PLANS ?? 300);
+const numRuns = Number(process.env.PLANS ?? 200);
 const nothing: Demand = { phase: null, phases: {}, ledgerAgeDays: 90, accounts: {}, groups: {}, host: null };
 const demandIn = (fleet: unknown, around?: Surroundings): Demand => planOf(fleet, around).demand ?? nothing;
 const withCounts = (fleet: RandomFleet, countOf: (name: string, count: number) => number): RandomFleet => ({

@@ -406,3 +406,96 @@ describe("several mistakes", () => {
     );
   });
 });
+
+describe("what a config may not ask for", () => {
+  it("is SSH open to the world, unless that is acknowledged", () => {
+    const open = { access: { sshFrom: ["203.0.113.4/32", "0.0.0.0/0", "::/0"] } };
+    expect(mistakes(fleetOf({}, open)).map(({ path }) => path)).toEqual([
+      "gradientlab:fleet.access.sshFrom.1",
+      "gradientlab:fleet.access.sshFrom.2",
+    ]);
+    expect(parse(fleetOf({}, { ...open, acknowledge: { sshFromAnywhere: true } })).access?.sshFrom).toHaveLength(3);
+  });
+
+  it.each(["proxy", "httpProxy", "vpn", "userAgent", "user-agent", "hideAutomation", "stealth", "captchaKey"])(
+    "is a disguise: %s",
+    (name) => {
+      for (const problem of [
+        ...inGroup({ [name]: "x" }),
+        ...inGroup({ options: { [name]: "x" } }),
+        ...mistakes(fleetOf({}, { [name]: 1 })),
+      ]) {
+        expect(problem.message).toMatch(/is not a known field\.$/);
+        expect(problem.fix).toMatch(/^Remove it: a node shows itself as what it is/);
+      }
+    },
+  );
+
+  it("is more than one account of a provider", () => {
+    expect(shown(mistakes(fleetOf({}, { accounts: { oci: ["a", "b"] } })))).toEqual([
+      'gradientlab:fleet.accounts.oci is ["a","b"]. Name one account: a stack has one for each provider, and a free tier is not multiplied by several.',
+    ]);
+  });
+});
+
+it("reports thirty mistakes as thirty, each with its path, its value and a fix", () => {
+  const wrong = {
+    schema: 2,
+    groups: {
+      Big: group,
+      one: {
+        provider: "ocy",
+        region: 5,
+        size: "small",
+        count: -1,
+        retired: [1, 1],
+        workload: "miner",
+        network: "gradiant",
+      },
+      two: {
+        provider: "oci",
+        region: "us-ashburn-2",
+        size: "a1",
+        count: 2.5,
+        stopped: "0",
+        workload: "sentry",
+        network: 4,
+      },
+      three: {
+        ...group,
+        options: { everySeconds: 0, proxy: "socks5://x" },
+        maxUnavailable: 0,
+        colour: "red",
+      },
+    },
+    phase: "pilott",
+    phases: { pilot: { budgetUsdPerMonth: 83.33, end: "soon" }, grant: { budgetUsdPerMonth: "1,000" } },
+    accounts: { oci: ["a", "b"], gcp: { id: "x", opened: "May" } },
+    access: { sshFrom: ["0.0.0.0/0", "here"], keys: { operator: ["-----BEGIN OPENSSH PRIVATE KEY-----"] } },
+    collector: { host: { provider: "gcp", region: "mars", size: "e2-mega" } },
+    placements: { one: { domain: "AD-1", shape: "x" } },
+    acknowledge: { terms: "yes" },
+  };
+  const problems = mistakes(wrong);
+  expect(problems.map(({ path }) => path.replace("gradientlab:fleet.", ""))).toEqual([
+    ...["access.keys.operator.0", "access.sshFrom.0", "access.sshFrom.1", "accounts.gcp.opened", "accounts.oci"],
+    ...["acknowledge.terms", "collector.host.region", "collector.host.size", "groups.Big", "groups.one.count"],
+    ...[
+      "groups.one.network",
+      "groups.one.provider",
+      "groups.one.region",
+      "groups.one.retired.1",
+      "groups.one.workload",
+    ],
+    ...["groups.three.colour", "groups.three.maxUnavailable", "groups.three.options.everySeconds"],
+    ...["groups.three.options.proxy", "groups.two.count", "groups.two.network", "groups.two.region", "groups.two.size"],
+    ...["groups.two.stopped", "phase", "phases.grant.budgetUsdPerMonth", "phases.pilot.budgetUsdPerMonth"],
+    ...["phases.pilot.end", "placements.one", "schema"],
+  ]);
+  expect(problems).toHaveLength(30);
+  for (const { path, value, message, fix } of problems) {
+    expect(value).toBeDefined();
+    expect(message.startsWith(path)).toBe(true);
+    expect(`${message} ${fix}`).toMatch(/^[^\n]+\.$/);
+  }
+});
