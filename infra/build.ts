@@ -36,7 +36,8 @@ async function compile(out: string): Promise<void> {
       cwd: checkout,
       input,
       platform: "node",
-      external: options.external ?? [],
+      // It looks for native parts of its own that need not be there.
+      external: [/^ssh2$/, ...(options.external ?? [])],
       transform: { target: options.target ?? "node20" },
     });
     await made.write({

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { publicAccessKeys } from "./access-keys.ts";
 import { parseConfig } from "./config.ts";
 import { declareFleet, type FleetOutputs } from "./fleet.ts";
-import { agentFile, checkoutOf } from "./home.ts";
+import { agentFile, checkoutOf, homeOf } from "./home.ts";
 import { networkServices } from "./network-services.ts";
 import { planFleet } from "./plan.ts";
 import { BadInput, ExplainedError } from "./problem.ts";
@@ -30,7 +31,7 @@ export default async function program(): Promise<FleetOutputs> {
       services: new Set(Object.keys(networkServices)),
       arch: process.arch === "arm64" ? "arm64" : "x64",
       boot: {
-        keys: { operator: [], collector: [] },
+        keys: publicAccessKeys(homeOf(checkout)),
         agent: () => (agent ??= readFileSync(agentFile(checkout), "utf8")),
       },
     } as const;

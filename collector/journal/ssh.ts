@@ -122,13 +122,18 @@ function stopped(): never {
   throw new AgentError(null, "the verb was given up before it began");
 }
 
-interface Connection {
+/** A connection whose host key was one of those that are pinned. */
+export interface Connection {
   readonly client: Client;
   /** Ends it at once, with all that runs on it. */
   end(): void;
 }
 
-async function connectThrough(reach: SshReach, key: SshKey, onClose: () => void): Promise<Connection> {
+/**
+ * Connects to a node, through its jump host where it has one, and returns when its host key was found among the pinned
+ * ones and it let the key in. `onClose` is called when the connection ends. Throws AgentError.
+ */
+export async function connectThrough(reach: SshReach, key: SshKey, onClose: () => void): Promise<Connection> {
   const { jump } = reach;
   if (jump === undefined) {
     const client = await connect(reach, key, undefined);

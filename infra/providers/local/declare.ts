@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Boot, ProviderDeclare } from "../provider.ts";
-import { ProcessNode } from "./node.ts";
+import { MachineNode, ProcessNode } from "./node.ts";
 
 // The same for every node, and so one output for all of them.
 const address = pulumi.output("127.0.0.1");
@@ -17,7 +17,21 @@ function textOf(boot: Boot): string {
 
 export const declarations: ProviderDeclare = {
   declareSite: () => ({}),
-  declare(parent, { key, workload, network, power, revision, options }, boot, _site, service) {
+  declare(parent, spec, boot, _site, service) {
+    const { key, workload, network, power, revision, options } = spec;
+    if (boot.kind === "user-data") {
+      const { cpus, memoryMib, diskGib } = spec;
+      const node = { key, power, revision, cpus, memoryMib, diskGib };
+      const args = { node, userData: boot.text, network };
+      const { machineId, reach } = new MachineNode(
+        key,
+        service === null
+          ? args
+          : { ...args, service: { origin: service.origin, extensionVersion: service.extensionVersion } },
+        { parent },
+      );
+      return { machineId, address, placement, reach };
+    }
     const node = {
       key,
       workload,

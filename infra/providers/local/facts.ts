@@ -1,16 +1,25 @@
 import { z } from "zod";
 import type { ProviderFacts } from "../provider.ts";
 
-/** What a group on this machine may choose: the seconds between two samples of a node's journal. */
-const Options = z.strictObject({
-  everySeconds: z
-    .int("Write a whole number of seconds from 1 to 3600")
-    .min(1, "Write a whole number of seconds from 1 to 3600")
-    .max(3600, "Write a whole number of seconds from 1 to 3600")
-    .default(10),
-});
+const seconds = z
+  .int("Write a whole number of seconds from 1 to 3600")
+  .min(1, "Write a whole number of seconds from 1 to 3600")
+  .max(3600, "Write a whole number of seconds from 1 to 3600");
 
-/** Nodes on this machine, each a group of processes. They cost nothing and share nothing. */
+/**
+ * What a group on this machine may choose: whether its nodes are groups of processes or virtual machines, and the seconds
+ * between two samples of a node's journal.
+ */
+const Options = z.discriminatedUnion(
+  "mode",
+  [
+    z.strictObject({ mode: z.literal("process").default("process"), everySeconds: seconds.default(10) }),
+    z.strictObject({ mode: z.literal("vm"), everySeconds: seconds.default(60) }),
+  ],
+  "Write process or vm",
+);
+
+/** Nodes on this machine, each a group of processes or a virtual machine. They cost nothing and share nothing. */
 export const facts: ProviderFacts<z.infer<typeof Options>> = {
   name: "local",
   default: true,
@@ -32,7 +41,10 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
   ledger: {
     schema: 1,
     quantities: {},
-    shapes: { process: { arch: "host", counts: {}, source: "measured on this project", checkedOn: "2026-11-21" } },
+    shapes: {
+      process: { arch: "host", counts: {}, source: "measured on this project", checkedOn: "2026-11-21" },
+      machine: { arch: "host", counts: {}, source: "the smallest machines of the clouds", checkedOn: "2026-11-21" },
+    },
     sizes: {
       process: {
         shapes: ["process"],
@@ -42,11 +54,20 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
         source: "measured on this project",
         checkedOn: "2026-11-21",
       },
+      machine: {
+        shapes: ["machine"],
+        cpus: 1,
+        memoryMib: 1024,
+        diskGib: 8,
+        source: "the smallest machines of the clouds",
+        checkedOn: "2026-11-21",
+      },
     },
     limits: [],
     free: [],
     prices: [],
   },
+  bootOf: ({ mode }) => (mode === "vm" ? { kind: "user-data", os: "debian-12" } : { kind: "process", os: "host" }),
   terms: [],
   domains: () => [],
   sites: () => [],

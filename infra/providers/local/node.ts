@@ -27,3 +27,29 @@ export class ProcessNode extends pulumi.CustomResource {
     super("gradientlab:index:ProcessNode", name, { ...args, machineId: undefined, reach: undefined }, options);
   }
 }
+
+/** What the plugin is told of a machine. What it boots from is a text of its own: a change of it alone changes nothing. */
+export interface MachineNodeArgs {
+  readonly node: {
+    readonly key: string;
+    readonly power: "on" | "off";
+    readonly revision: { readonly machine: number; readonly software: number };
+    readonly cpus: number;
+    readonly memoryMib: number;
+    readonly diskGib: number;
+  };
+  readonly userData: string;
+  readonly network: string | null;
+  /** The service of the node's network, where it has one of its own. */
+  readonly service?: NonNullable<ProcessNodeArgs["service"]>;
+}
+
+/** A node as a virtual machine on this machine. */
+export class MachineNode extends pulumi.CustomResource {
+  declare readonly machineId: pulumi.Output<string>;
+  declare readonly reach: pulumi.Output<Reach>;
+
+  constructor(name: string, args: MachineNodeArgs, options: pulumi.CustomResourceOptions) {
+    super("gradientlab:index:MachineNode", name, { ...args, machineId: undefined, reach: undefined }, options);
+  }
+}
