@@ -293,7 +293,7 @@ function isUnknownField(issue: z.core.$ZodIssue): boolean {
 function fieldsAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   const { def } = schema._zod as z.core.$ZodTypes["_zod"];
   if (def.type === "optional") return fieldsAt(def.innerType, path);
-  if (def.type === "union") return def.options.flatMap((option) => fieldsAt(option, path));
+  if (def.type === "union") return [...new Set(def.options.flatMap((option) => fieldsAt(option, path)))];
   const [key, ...rest] = path;
   if (def.type === "object") {
     if (key === undefined) return Object.keys(def.shape);

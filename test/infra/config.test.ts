@@ -34,7 +34,7 @@ describe("a config without mistakes", () => {
       label: null,
       revision: { machine: 1, software: 1 },
       maxUnavailable: 1,
-      options: { everySeconds: 10 },
+      options: { mode: "process", everySeconds: 10 },
     });
     expect([phase, collector]).toEqual([null, "here"]);
   });
@@ -42,7 +42,7 @@ describe("a config without mistakes", () => {
   it("is one group of the default provider in the short form", () => {
     const { groups } = parseConfig({ "gradientlab:count": "4" }, known);
     expect(groups).toMatchObject([
-      { name: "default", ...group, count: 4, region: "here", options: { everySeconds: 10 } },
+      { name: "default", ...group, count: 4, region: "here", options: { mode: "process", everySeconds: 10 } },
     ]);
     const shed = { "gradientlab:count": "2", "gradientlab:provider": "shed", "gradientlab:region": "yard" };
     expect(parseConfig(shed, known).groups).toMatchObject([{ provider: "shed", region: "yard", size: "bench" }]);
@@ -159,7 +159,7 @@ describe("a mistake", () => {
     ],
     [{ network: undefined }, `${root}.network is missing. Write the network's name, or null for none.`],
     [{ region: "yard" }, `${root}.region is "yard", which is not a region of local. Choose one of: here.`],
-    [{ size: "small" }, `${root}.size is "small", which is not a size of local. Choose one of: process.`],
+    [{ size: "small" }, `${root}.size is "small", which is not a size of local. Choose one of: machine, process.`],
     [
       { size: { shape: "process", cpus: 0, memoryGib: 1, diskGib: 1 } },
       `${root}.size.cpus is 0. Write a whole number from 1 to 256.`,
@@ -169,7 +169,7 @@ describe("a mistake", () => {
     [{ retired: [0.5] }, `${root}.retired.0 is 0.5. Write a whole number from 0 to 999999.`],
     [
       { options: { everySecond: 3 } },
-      `${root}.options.everySecond is not a known field. Did you mean everySeconds? Choose one of: everySeconds.`,
+      `${root}.options.everySecond is not a known field. Did you mean everySeconds? Choose one of: everySeconds, mode.`,
     ],
     [
       { options: { everySeconds: 0 } },
