@@ -60,16 +60,8 @@ export function sshVerbs(reach: SshReach, key: SshKey, clock: () => number = () 
       const wrong = words.find((word) => !/^[A-Za-z0-9._:=-]+$/.test(word));
       if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no word that an agent takes.`);
       const { client, end } = await unlessAborted(signal, connection());
-      const channel = await unlessAborted(signal, opened(client, words.join(" ")));
-      let exit: number | null = null;
-      let errors = "";
+      const verb = await unlessAborted(signal, begun(client, words.join(" ")));
       let late = false;
-      channel.on("exit", (code: number | null) => {
-        exit = code;
-      });
-      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
-        if (errors.length < keptErrorBytes) errors += text;
-      });
       // What does not end by itself is not asked to: with its connection everything of the verb ends.
       const deadline = setTimeout(() => {
         late = true;
@@ -77,15 +69,16 @@ export function sshVerbs(reach: SshReach, key: SshKey, clock: () => number = () 
       }, verbMs);
       signal.addEventListener("abort", end, { once: true });
       try {
-        // A channel that is not read to its end does not tell when its connection is gone.
-        const closed = Promise.race([once(channel, "close"), once(client, "close")]);
-        const [result] = await Promise.allSettled([read(channel as AsyncIterable<Buffer>)]);
+        // Not closed from here when its output has ended: its exit code comes after that.
+        const output = verb.channel.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+        const [result] = await Promise.allSettled([read(output)]);
         // A far side that says what it should not is not heard to its end.
         if (result.status === "rejected") end();
-        else channel.resume();
-        await closed;
+        else verb.channel.resume();
+        await verb.closed;
+        const exit = verb.exit();
         const why = late ? `it took longer than ${verbMs / 1000} s` : exit === null ? "the connection broke off" : "";
-        return { result, exit, errors: [errors.trim().replaceAll("\n", " "), why].filter(Boolean).join("; ") };
+        return { result, exit, errors: [verb.errors(), why].filter((text) => text !== "").join("; ") };
       } finally {
         clearTimeout(deadline);
         signal.removeEventListener("abort", end);
@@ -221,14 +214,37 @@ function sentence(error: Error & { level?: string }, where: string, user: string
   }
 }
 
-function opened(client: Client, command: string): Promise<ClientChannel> {
+/** A verb that runs on the far side. */
+interface BegunVerb {
+  readonly channel: ClientChannel;
+  exit(): number | null;
+  errors(): string;
+  readonly closed: Promise<void>;
+}
+
+function begun(client: Client, command: string): Promise<BegunVerb> {
   return new Promise((resolve, reject) => {
     const gone = (): void => reject(new AgentError(null, "the connection broke off before the verb began"));
     client.once("close", gone);
     client.exec(command, (error, channel) => {
       client.off("close", gone);
-      if (error === undefined) resolve(channel);
-      else reject(new AgentError(null, `the node runs no verb: ${error.message}`, { cause: error }));
+      if (error !== undefined)
+        return reject(new AgentError(null, `the node runs no verb: ${error.message}`, { cause: error }));
+      // Listened to at once: of a short verb the answer, the exit code and the end may be one packet.
+      let exit: number | null = null;
+      let errors = "";
+      channel.on("exit", (code: number | null) => {
+        exit = code;
+      });
+      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
+        if (errors.length < keptErrorBytes) errors += text;
+      });
+      const closed = new Promise<void>((done) => {
+        channel.once("close", () => done());
+        // A channel that is not read to its end does not tell when its connection is gone.
+        client.once("close", () => done());
+      });
+      resolve({ channel, closed, exit: () => exit, errors: () => errors.trim().replaceAll("\n", " ") });
     });
   });
 }
