@@ -72,8 +72,8 @@ export function sshVerbs(reach: SshReach, key: SshKey, clock: () => number = () 
         // Not closed from here when its output has ended: its exit code comes after that.
         const output = verb.channel.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
         const [result] = await Promise.allSettled([read(output)]);
-        // A far side that says what it should not is not heard to its end.
-        if (result.status === "rejected") end();
+        // A far side that says what it should not is not heard to its end; one that ended too early says why.
+        if (result.status === "rejected" && !verb.channel.readableEnded) end();
         else verb.channel.resume();
         await verb.closed;
         const exit = verb.exit();
