@@ -59,8 +59,7 @@ export interface VerbRunner {
   close(): void;
 }
 
-/** How long a verb may take, and how much of its complaints is kept. */
-export const verbMs = 30_000;
+/** How much of a verb's complaints is kept. */
 export const keptErrorBytes = 2_000;
 
 /** Header, trailer and one line beyond the last one that fits. */

@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { AgentError, keptErrorBytes, type VerbRunner, verbMs } from "./agent.ts";
+import { AgentError, keptErrorBytes, type VerbRunner } from "./agent.ts";
+
+/** How long a verb may take on this machine. */
+const verbMs = 30_000;
 
 /**
  * Returns what runs the verbs of the agent in a node's folder on this machine: `<directory>/bin/agent`, by argument

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import ssh, { type Client, type ClientChannel } from "ssh2";
 import type { Reach } from "../../infra/inventory.ts";
-import { AgentError, keptErrorBytes, type VerbRunner, verbMs } from "./agent.ts";
+import { AgentError, keptErrorBytes, type VerbRunner } from "./agent.ts";
 import { fingerprintOf, type SshKey } from "./ssh-key.ts";
 
 type SshReach = Extract<Reach, { readonly kind: "ssh" }>;
@@ -15,7 +15,9 @@ interface Host {
 }
 
 /** How long a node may take from the first packet to an accepted key; an emulated machine takes seconds. */
-const connectMs = 20_000;
+const connectMs = 30_000;
+/** How long a verb may take there, where the agent may have a fraction of a processor. */
+const verbMs = 60_000;
 const keepAliveMs = 20_000;
 const keepAliveMisses = 3;
 /** A node that cannot be reached is tried again after this, then after twice as long, and so on up to the last. */

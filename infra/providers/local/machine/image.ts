@@ -78,7 +78,7 @@ for deb in *.deb; do
 done > Packages
 rm -rf "$1"/etc/apt/sources.list.d/*
 echo 'deb [trusted=yes] file:/srv/packages ./' > "$1/etc/apt/sources.list"
-printf 'apt: {preserve_sources_list: true}\\ndatasource_list: [NoCloud, None]\\n' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
+printf 'apt: {preserve_sources_list: true}\\ndatasource_list: [NoCloud, None]\\nmanage_etc_hosts: true\\nlocale: false\\n' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
 rm -f "$1"/etc/ssh/ssh_host_*
 echo 'LABEL=root / ext4 defaults 0 1' > "$1/etc/fstab"
 `;
