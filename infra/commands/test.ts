@@ -1,12 +1,14 @@
 import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { fullCounts } from "../../test/counts.ts";
 import { checkout } from "../engine/environment.ts";
-import { BadInput } from "../problem.ts";
+import { ensurePrograms } from "../packages.ts";
+import { BadInput, ExplainedError } from "../problem.ts";
 import { prepare } from "./prepare.ts";
-import { progressOn } from "./progress.ts";
+import { type Progress, progressOn } from "./progress.ts";
 
 export const usage = `npm test [-- filter...]
 npm run test:full -- <suite>
@@ -27,12 +29,33 @@ export async function main(args: readonly string[]): Promise<number> {
   const full = values.full ? suiteOf(suite) : undefined;
   const progress = progressOn(process.stderr);
   await prepare(progress, ["engine", "page", "browser"]);
+  // After the browser, which may be installed too: APT refuses two who fetch its lists.
+  await prepareSshServer(progress);
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
   const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
   const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
   if (code === 0) await record(suite, full.counts, (await readFile(summary, "utf8")).trim());
   await rm(summary, { force: true });
   return code;
+}
+
+/**
+ * Installs the SSH server that the tests of the transport start for themselves, where root may and no service manager
+ * would start it for everyone. Elsewhere the step says what is missing, and those tests are skipped with that reason.
+ */
+async function prepareSshServer(progress: Progress): Promise<void> {
+  await progress.step("SSH server for tests", async (say) => {
+    if (existsSync("/usr/sbin/sshd")) return say("up to date");
+    if (process.getuid?.() !== 0 || existsSync("/run/systemd/system"))
+      return say("not installed: tests of SSH are skipped");
+    try {
+      await ensurePrograms("Tests of SSH", [{ program: "sshd", package: "openssh-server" }], say);
+      say("installed");
+    } catch (error) {
+      if (!(error instanceof ExplainedError)) throw error;
+      say(`${error.message} ${error.fix}`);
+    }
+  });
 }
 
 function suiteOf(suite: string | undefined): (typeof fullCounts)[string] {
