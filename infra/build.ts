@@ -64,6 +64,8 @@ async function compile(out: string): Promise<void> {
       join(out, "plugin"),
       { ending: "cjs" },
     ),
+    // The SSH library finds its optional binaries from its own folder.
+    bundle({ "stand-in": "infra/stand-in/main.ts" }, join(out, "stand-in"), { external: [/^ssh2$/], ending: "cjs" }),
     bundle({ "language-host": "infra/engine/language-host.ts" }, join(out, "engine"), { ending: "cjs" }),
     bundle({ supervisor }, join(out, "node"), { ending: "cjs" }),
     // A node's own Node.js may be as old as its distribution's.

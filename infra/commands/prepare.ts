@@ -17,11 +17,15 @@ const lacks: readonly string[] = ["no-engine", "no-browser", "bad-browser"];
 
 /**
  * Checks the machine and makes ready what a command needs, side by side; what is ready already takes no time. Returns
- * the checkout's home. Throws `BadInput` naming all that the machine lacks, or the error of the step that failed; then no
+ * the home that `env` names. Throws `BadInput` naming all that the machine lacks, or the error of the step that failed; then no
  * step is under way any more.
  */
-export async function prepare(progress: Progress, needs: readonly Need[]): Promise<Home> {
-  const place = await ensureHome();
+export async function prepare(
+  progress: Progress,
+  needs: readonly Need[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Home> {
+  const place = await ensureHome(env);
   const failed = new AbortController();
   const cli = { env: place.env, cache: cacheFolder(place.env), signal: failed.signal };
   progress.note(await preflight(place.home, () => goNeeded(cli)));

@@ -35,7 +35,7 @@ export async function main(args: readonly string[]): Promise<number> {
     // From here on there is something to stop in order; before, Ctrl-C simply ends the command.
     const stop = stopSignal();
     collector = startCollector({ home: place.home, port: wanted, env: place.env });
-    await bringUp(place, progress, "dev", Promise.race([collector.ready, refusalOnce(stop)]));
+    await bringUp(place, progress, "dev", { condition: Promise.race([collector.ready, refusalOnce(stop)]) });
     const url = await collector.ready;
     const port = Number(new URL(url).port);
     notePort(place.home, port);

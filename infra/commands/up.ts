@@ -1,26 +1,37 @@
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Home } from "../engine/environment.ts";
-import { ensureStack, runPulumi } from "../engine/stack.ts";
+import { parseConfig } from "../config.ts";
+import { checkout, type Home } from "../engine/environment.ts";
+import { ensureStack, madeResources, type PulumiRun, runPulumi, stackConfig } from "../engine/stack.ts";
+import { writePlacements } from "../engine/stack-file.ts";
+import { searchPlacement } from "../placement-search.ts";
+import { planFleet } from "../plan.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
 import { readInventory } from "./deployed.ts";
 import { prepare } from "./prepare.ts";
 import { type Progress, progressOn, type Say } from "./progress.ts";
+import { surroundingsOf } from "./surroundings.ts";
 
-export const usage = `npm run up [-- --stack <name>]
+export const usage = `npm run up [-- --stack <name>] [--for 6h]
 
 Makes the fleet as the stack's config says. It first looks at what is really there, so that a node whose machine or
-processes are gone comes back.
+processes are gone comes back. Where a provider has no room for a machine, the next domain or machine type is written
+into the config and tried, once a minute at most, with growing pauses; each try is a line in attempts.jsonl.
   --stack <name>   the stack (dev)
+  --for <time>     how long to look for room, such as 6h, 90m or 45s (6h); 0s tries once
 `;
 
 /** Makes the fleet. Returns 0. Throws what the engine said where it failed. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { stack: { type: "string", default: "dev" } } });
+  const { values } = parseArgs({
+    args: [...args],
+    options: { stack: { type: "string", default: "dev" }, for: { type: "string", default: "6h" } },
+  });
+  const forMs = durationOf(values.for);
   const progress = progressOn(process.stderr);
   const place = await prepare(progress, ["engine", "browser"]);
-  await bringUp(place, progress, values.stack);
+  await bringUp(place, progress, values.stack, { forMs });
   const { nodes } = await readInventory(place.home);
   process.stdout.write(
     `${nodes.length} ${nodes.length === 1 ? "node" : "nodes"} in the fleet. npm start shows them.\n`,
@@ -28,16 +39,40 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** Returns the milliseconds of a time such as `6h`. Throws `BadInput` for anything else. */
+function durationOf(text: string): number {
+  const [, amount, unit] = /^(\d{1,6})([hms])$/.exec(text) ?? [];
+  const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000 };
+  const of = units[unit ?? ""];
+  if (of !== undefined) return Number(amount) * of;
+  throw new BadInput("The command", [
+    {
+      path: "--for",
+      value: text,
+      message: `--for is "${text}".`,
+      fix: "Give hours, minutes or seconds, such as 6h, 90m or 45s.",
+    },
+  ]);
+}
+
+/** What `bringUp` may be told beside the stack. */
+export interface UpOptions {
+  /** It is waited for before a node is touched; where it rejects, none is. */
+  readonly condition?: Promise<unknown>;
+  /** How long to look for room where a provider has none, in milliseconds (0: not at all). */
+  readonly forMs?: number;
+}
+
 /**
  * Brings the stack up, after a refresh, and shows the engine's lines as progress; all of them go to `logs/up.log`.
- * Throws `BadInput` where the config has mistakes, and what `condition` rejects with (no node was touched then);
- * `ExplainedError` where the engine failed.
+ * Throws `BadInput` where the config has mistakes, and what the condition rejects with (no node was touched then);
+ * `ExplainedError` where the engine failed or no room was found.
  */
 export async function bringUp(
   place: Home,
   progress: Progress,
   stack: string,
-  condition: Promise<unknown> = Promise.resolve(),
+  { condition = Promise.resolve(), forMs = 0 }: UpOptions = {},
 ): Promise<void> {
   // It may reject before it is waited for.
   condition.catch(() => undefined);
@@ -46,26 +81,55 @@ export async function bringUp(
     const salted = await ensureStack(place, stack);
     await condition;
     say("bringing it up");
-    // With its preview, so that a config with mistakes fails before the refresh has touched anything.
-    const args = [
-      "up",
-      "--yes",
-      "--refresh",
-      "--suppress-outputs",
-      "--suppress-progress",
-      "--color",
-      "never",
-      "--stack",
-      stack,
-    ];
-    const log = join(place.home, "logs", "up.log");
-    const { code, output } = await runPulumi(place, args, { onLine: saySteps(say) });
-    await appendFile(log, `${output}\n`, { mode: 0o600 });
-    if (code !== 0) throw failure(output, log);
+    const { code, output } = await upLookingForRoom(place, { stack, folder: checkout, say, forMs });
+    if (code !== 0) throw failure(output, logOf(place));
     say(changes(output));
     return salted;
   });
   if (note !== undefined) progress.note(note);
+}
+
+const logOf = (place: Home): string => join(place.home, "logs", "up.log");
+
+/** What `upLookingForRoom` works with: the stack of a project's folder, and time, which a test brings itself. */
+export interface UpRun {
+  readonly stack: string;
+  readonly folder: string;
+  readonly say: Say;
+  readonly forMs: number;
+  readonly now?: () => number;
+  readonly sleep?: (ms: number) => Promise<void>;
+}
+
+/** Brings the stack up and looks for room for as long as it may. Returns the engine's last run. */
+export async function upLookingForRoom(
+  place: Home,
+  { stack, folder, say, forMs, now, sleep }: UpRun,
+): Promise<PulumiRun> {
+  // With its preview, so that a config with mistakes fails before the refresh has touched anything.
+  const options = ["--yes", "--refresh", "--suppress-outputs", "--suppress-progress", "--color", "never"];
+  const up = async (): Promise<PulumiRun> => {
+    const run = await runPulumi(place, ["up", ...options, "--stack", stack], { folder, onLine: saySteps(say) });
+    await appendFile(logOf(place), `${run.output}\n`, { mode: 0o600 });
+    return run;
+  };
+  const surroundings = surroundingsOf(place.env);
+  return await searchPlacement({
+    stack,
+    providers: surroundings.providers,
+    plan: async () => planFleet(parseConfig(await stackConfig(place, stack, folder), surroundings), surroundings),
+    up,
+    made: () => madeResources(place, stack, folder),
+    place: (placements) => writePlacements(folder, stack, placements),
+    record: async (attempts) => {
+      const lines = attempts.map((attempt) => `${JSON.stringify(attempt)}\n`).join("");
+      if (lines !== "") await appendFile(join(place.home, "attempts.jsonl"), lines, { mode: 0o600 });
+    },
+    say,
+    now: now ?? Date.now,
+    sleep: sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
+    forMs,
+  });
 }
 
 /** Returns a listener of the engine's lines that says what they tell of a resource, as `created local/0`. */

@@ -89,6 +89,57 @@ async function mustRun(place: Home, args: readonly string[], options: PulumiOpti
   return output;
 }
 
+/** Returns the stack's config as the program gets it: texts by full name, what is set encrypted left out. */
+export async function stackConfig(
+  place: Home,
+  stack: string,
+  folder: string = checkout,
+): Promise<Record<string, string>> {
+  const output = await mustRun(place, ["config", "--json", "--stack", stack], { folder });
+  const values = z.record(z.string(), z.object({ value: z.string().optional() })).parse(JSON.parse(output));
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
+const Exported = z.object({
+  deployment: z.object({
+    resources: z
+      .array(
+        z.object({
+          urn: z.string(),
+          id: z.string().optional(),
+          initErrors: z.array(z.string()).nullish(),
+          delete: z.boolean().nullish(),
+          pendingReplacement: z.boolean().nullish(),
+        }),
+      )
+      .nullish(),
+  }),
+});
+
+/**
+ * Returns the resources that are there as the engine knows it, each as `<type> <name>` in the words of its diagnostics. One
+ * that failed after its provider had accepted it, or that is only kept until another is in its place, is not there.
+ */
+export async function madeResources(place: Home, stack: string, folder: string = checkout): Promise<Set<string>> {
+  const { deployment } = Exported.parse(
+    JSON.parse(await mustRun(place, ["stack", "export", "--stack", stack], { folder })),
+  );
+  const there = (deployment.resources ?? []).filter(
+    (each) => each.id !== undefined && !each.initErrors?.length && !each.delete && !each.pendingReplacement,
+  );
+  return new Set(
+    there.map(({ urn }) => {
+      const [, , types = "", ...name] = urn.split("::");
+      return `${types
+        .split("$")
+        .at(-1)
+        ?.replace(/\/[^:]*/, "")} ${name.join("::")}`;
+    }),
+  );
+}
+
 /** Returns whether the stack exists in this checkout's own state; nothing is made. */
 export async function stackExists(place: Home, stack: string, folder: string = checkout): Promise<boolean> {
   const { code, output } = await runPulumi(place, ["stack", "select", stack], { folder });

@@ -1,14 +1,12 @@
-import grpc from "@grpc/grpc-js";
-import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 import pluginPb from "@pulumi/pulumi/proto/plugin_pb.js";
-import providerGrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import pb from "@pulumi/pulumi/proto/provider_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import type { z } from "zod";
 import { BadInput, ExplainedError, problemsOf } from "../problem.ts";
 import { type Around, type Properties, type Resource, unknownValue } from "./resource.ts";
+import { engineAt, failureSaying, listen, methodsFailingAs, plain } from "./transport.ts";
 
 /** What the plugin serves, and to whom. */
 export interface Service {
@@ -19,16 +17,6 @@ export interface Service {
 }
 
 const version = "0.1.0";
-const limits = {
-  "grpc.max_receive_message_length": 400 * 1024 * 1024,
-  "grpc.max_send_message_length": 400 * 1024 * 1024,
-};
-
-interface Call<Request> {
-  readonly request: Request;
-}
-type Answer<Response> = (error: Partial<grpc.ServiceError> | null, response?: Response) => void;
-
 /**
  * Serves the engine's provider protocol on a free loopback port and prints the port, as the engine expects. A preview
  * changes nothing. After `Cancel` what is under way is finished and nothing new is begun, so that no resource is left
@@ -86,17 +74,7 @@ export function serve({ resources, home, engine: address }: Service): void {
     if (changing === 0) process.exit(0);
   };
 
-  /** Makes a gRPC method of a function: what it throws becomes one sentence for the engine to show. */
-  const method =
-    <Request, Response>(work: (request: Request) => Response | Promise<Response>) =>
-    ({ request }: Call<Request>, answer: Answer<Response>): void => {
-      Promise.resolve()
-        .then(() => work(request))
-        .then(
-          (response) => answer(null, response),
-          (error: unknown) => answer({ code: grpc.status.UNKNOWN, details: sentence(error) }),
-        );
-    };
+  const method = methodsFailingAs((error) => failureSaying(sentence(error)));
 
   const methods = {
     handshake: method((request: pb.ProviderHandshakeRequest) => {
@@ -233,24 +211,9 @@ export function serve({ resources, home, engine: address }: Service): void {
     }),
   };
 
-  const server = new grpc.Server(limits);
-  server.addService(providerGrpc.ResourceProviderService, methods as unknown as grpc.UntypedServiceImplementation);
-  server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
-    if (error !== null) throw error;
-    process.stdout.write(`${port}\n`);
-  });
   // The engine ends its plugins by SIGINT and kills them five seconds later. One that dies itself closes our input: what
   // is under way is finished then, so that the next run finds nodes whole.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
-  process.stdin.on("close", end).resume();
-}
-
-function engineAt(address: string): engineGrpc.EngineClient {
-  return new engineGrpc.EngineClient(address, grpc.credentials.createInsecure());
-}
-
-function plain(value: Struct | undefined): Properties {
-  return (value?.toJavaScript() ?? {}) as Properties;
+  listen(methods, end);
 }
 
 function sentence(error: unknown): string {

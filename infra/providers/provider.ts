@@ -113,6 +113,11 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
     readonly billing: { readonly unitSeconds: number };
     readonly os: readonly OsName[];
   };
+  /**
+   * Texts in which the provider says that it has no room for a machine in a domain, so that another one may have, and that
+   * an account may have no more of it anywhere. Left out where a provider says neither.
+   */
+  readonly capacity?: { readonly exhausted: readonly RegExp[]; readonly limit: readonly RegExp[] };
   readonly ledger: Ledger;
   /** Returns how a node with these options boots and its system, where options decide; else the first of the traits. */
   bootOf?(options: Options): { readonly kind: BootKind; readonly os: OsName };

@@ -37,6 +37,15 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     billing: { unitSeconds: 1 },
     os: ["ubuntu-24.04"],
   },
+  capacity: {
+    exhausted: [/\bSkuNotAvailable\b/, /\b(?:Zonal)?AllocationFailed\b/],
+    limit: [
+      /exceeding approved .+ quota/,
+      /\bQuotaExceeded\b/,
+      /\bPublicIPCountLimitReached\b/,
+      /\bIPv4BasicSkuPublicIpCountLimitReached\b/,
+    ],
+  },
   ledger: parseLedger(ledger, "infra/providers/azure/ledger.json"),
   terms: [
     {

@@ -3,9 +3,10 @@ import { NetworkInterface } from "@pulumi/azure-native/network/networkInterface.
 import { PublicIPAddress } from "@pulumi/azure-native/network/publicIPAddress.js";
 import * as pulumi from "@pulumi/pulumi";
 import { encodeUserData } from "../../../cloud-init/document.ts";
-import { placementOf, sshReach } from "../cloud-machine.ts";
+import { machineHooks, placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
+import { facts } from "./facts.ts";
 import { newestImage } from "./image.ts";
 import type { Site } from "./network.ts";
 
@@ -87,6 +88,7 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
       // What Azure would refuse to change, and its provider would try to.
       replaceOnChanges: ["location", "zones", "storageProfile.osDisk.managedDisk.storageAccountType"],
       deleteBeforeReplace: true,
+      hooks: machineHooks(facts),
     },
   );
   const ip = address.ipAddress.apply((found) => found ?? "");

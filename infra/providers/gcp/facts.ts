@@ -47,6 +47,10 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     billing: { unitSeconds: 1 },
     os: ["ubuntu-24.04"],
   },
+  capacity: {
+    exhausted: [/does not have enough resources available to fulfill the request/, /ZONE_RESOURCE_POOL_EXHAUSTED/],
+    limit: [/Quota '\w+' exceeded\./],
+  },
   ledger: parseLedger(ledger, "infra/providers/gcp/ledger.json"),
   terms: [
     {

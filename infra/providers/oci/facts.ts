@@ -43,6 +43,10 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     billing: { unitSeconds: 1 },
     os: ["ubuntu-24.04"],
   },
+  capacity: {
+    exhausted: [/Out of host capacity/, /404-NotAuthorizedOrNotFound, shape \S+ not found/],
+    limit: [/\bLimitExceeded\b/, /\bQuotaExceeded\b/],
+  },
   ledger: parseLedger(ledger, "infra/providers/oci/ledger.json"),
   terms: [
     {
