@@ -393,7 +393,7 @@ function ageWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
     if (oldest === undefined) return [];
     const count = old.length === 1 ? "1 entry" : `${old.length} entries`;
     return [
-      `The ledger of ${provider} has ${count} older than ${wanted.ledgerAgeDays} days, the oldest of ${oldest}: run \`npm run prices:refresh\`, and check what it cannot read.`,
+      `The ledger of ${provider} has ${count} older than ${wanted.ledgerAgeDays} days, the oldest of ${oldest}: look their sources up again and correct values and days in infra/providers/${provider}/ledger.json.`,
     ];
   });
 }
