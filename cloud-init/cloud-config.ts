@@ -18,6 +18,8 @@ const User = z.strictObject({
   system: z.boolean().optional(),
   no_create_home: z.boolean().optional(),
   sudo: z.string().optional(),
+  /** Groups of the system's own, beside the account's. */
+  groups: z.array(AccountName).optional(),
 });
 
 const WriteFile = z.strictObject({

@@ -107,7 +107,7 @@ function users(): CloudConfig["users"] {
       shell: "/usr/sbin/nologin",
       homedir: `${places.node}/profile`,
     },
-    { ...service, name: accounts.agent, gecos: "GradientLab agent", homedir: places.node },
+    { ...service, name: accounts.agent, gecos: "GradientLab agent", homedir: places.node, groups: ["systemd-journal"] },
     { ...service, name: accounts.enrol, gecos: "GradientLab enrolment", homedir: "/nonexistent" },
     {
       ...base,

@@ -43,7 +43,16 @@ function putFile({ path, permissions, content }: CloudConfig["write_files"][numb
   return `put ${word(path)} ${permissions} <<'${end}'\n${content}${end}\n`;
 }
 
-function addUser({ name, gecos, shell, homedir, system, no_create_home, sudo }: CloudConfig["users"][number]): string {
+function addUser({
+  name,
+  gecos,
+  shell,
+  homedir,
+  system,
+  no_create_home,
+  sudo,
+  groups,
+}: CloudConfig["users"][number]): string {
   const options = [
     "--comment",
     gecos,
@@ -51,6 +60,7 @@ function addUser({ name, gecos, shell, homedir, system, no_create_home, sudo }: 
     shell,
     ...(homedir === undefined ? [] : ["--home-dir", homedir]),
     ...(system === true ? ["--system", "--user-group"] : []),
+    ...(groups === undefined ? [] : ["--groups", groups.join(",")]),
     no_create_home === true ? "--no-create-home" : "--create-home",
   ];
   const add = `getent passwd ${word(name)} > /dev/null || useradd ${options.map(word).join(" ")} ${word(name)}\n`;
