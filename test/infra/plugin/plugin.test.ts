@@ -129,7 +129,9 @@ describe("the plugin", () => {
       new pb.GetSchemaRequest(),
     );
     expect(Object.keys(JSON.parse(schema.getSchema()).resources).toSorted()).toEqual(
-      ["Budget", "InventoryFile", "PracticeNetwork", "ProcessNode"].map((name) => `gradientlab:index:${name}`),
+      ["Budget", "InventoryFile", "MachineNode", "PracticeNetwork", "ProcessNode"].map(
+        (name) => `gradientlab:index:${name}`,
+      ),
     );
     const configured = await ask(
       client.configure as Unary<pb.ConfigureRequest, pb.ConfigureResponse>,
