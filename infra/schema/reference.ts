@@ -10,6 +10,7 @@ interface Shape {
   readonly additionalProperties?: Shape | boolean;
   readonly items?: Shape;
   readonly anyOf?: readonly Shape[];
+  readonly oneOf?: readonly Shape[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly default?: unknown;
@@ -65,8 +66,8 @@ function providerText({ name, regions, options, accountOptions, ledger, terms }:
     ...table(
       ["field", "what to write", ""],
       [
-        ...rowsOf(schemaOf(options), "groups.<name>.options", false),
-        ...rowsOf(schemaOf(accountOptions), `accounts.${name}.options`, false),
+        ...inside(schemaOf(options), "groups.<name>.options", false),
+        ...inside(schemaOf(accountOptions), `accounts.${name}.options`, false),
       ],
     ),
     ...(quantities.length === 0
@@ -96,7 +97,7 @@ function inside(field: Shape, at: string, top: boolean): string[][] {
   const rows = rowsOf(field, at, top);
   if (typeof field.additionalProperties === "object")
     rows.push(...inside(field.additionalProperties, `${at}.<name>`, top));
-  for (const form of field.anyOf ?? []) rows.push(...inside(form, at, top));
+  for (const form of [...(field.anyOf ?? []), ...(field.oneOf ?? [])]) rows.push(...inside(form, at, top));
   return rows;
 }
 

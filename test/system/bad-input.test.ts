@@ -120,8 +120,8 @@ describe("bad input", () => {
       const mistakes = [
         "gradientlab:count is the short form of the config, and gradientlab:fleet is set too. Keep one of the two: run `pulumi config rm gradientlab:count`, or `pulumi config rm gradientlab:fleet`.",
         `${fleet}.colour is not a known field. Choose one of: count, label, maxUnavailable, network, options, provider, region, retired, revision, size, stopped, workload.`,
-        `${fleet}.network is "practise", which is not a known network. Did you mean practice? Choose one of: practice.`,
-        `${fleet}.provider is "lokal", which is not a known provider. Did you mean local? Choose one of: local.`,
+        `${fleet}.network is "practise", which is not a known network. Did you mean practice? Choose one of: gradient, practice.`,
+        `${fleet}.provider is "lokal", which is not a known provider. Did you mean local? Choose one of: azure, gcp, local, oci.`,
         `${fleet}.retired.1 is 1, which stands there twice. Name the slot 1 once.`,
         `${fleet}.workload is "sentri", which is not a known workload. Did you mean sentry? Choose one of: sentry.`,
         "gradientlab:groups is not a known field. Did you mean gradientlab:count? Choose one of: gradientlab:count, gradientlab:fleet, gradientlab:provider, gradientlab:region, gradientlab:secret.",
