@@ -28,8 +28,8 @@ type Key = (typeof keys)[number];
 
 /** Heartbeats of each node whose spacing is compared. */
 const heartbeats = 4;
-/** By how much the spacing may be off on a busy machine; the period is 30 s. */
-const toleranceMs = 3000;
+/** By how much the spacing may be off on a busy machine: a heartbeat too many or too few is off by 15 s or more of 30. */
+const toleranceMs = 12_000;
 
 /** What the extension keeps in its storage, as far as it is looked at here. */
 interface Held {

@@ -94,6 +94,8 @@ async function visitWith(browser: Browser, setting: VisitSetting): Promise<Visit
         if (nodes !== null) answers.push(nodes);
       }
     }
+    // What the page received before it failed is still being read.
+    await received.quiet(patienceMs);
   } catch (error) {
     signal.throwIfAborted();
     // Whatever the browser says of a page that did not come, the next visit may go better.
