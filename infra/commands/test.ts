@@ -30,7 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const progress = progressOn(process.stderr);
   await prepare(progress, ["engine", "page", "browser"]);
   // After the browser, which may be installed too: APT refuses two who fetch its lists.
-  await prepareSshServer(progress);
+  await preparePrograms(progress);
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
   const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
   const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
@@ -39,18 +39,24 @@ export async function main(args: readonly string[]): Promise<number> {
   return code;
 }
 
+/** Programs that tests try our files and our transport on, each with the package that brings it. */
+const tried = [
+  { program: "nft", package: "nftables" },
+  { program: "systemd-analyze", package: "systemd" },
+];
+/** Its package starts a server for everyone where a service manager runs, and the tests start one for themselves. */
+const sshServer = { program: "sshd", package: "openssh-server" };
+
 /**
- * Installs the SSH server that the tests of the transport start for themselves, where root may and no service manager
- * would start it for everyone. Elsewhere the step says what is missing, and those tests are skipped with that reason.
+ * Installs as root the programs that tests run beside the product's own. Elsewhere the step says what is missing, and the
+ * tests that need it are skipped with that reason.
  */
-async function prepareSshServer(progress: Progress): Promise<void> {
-  await progress.step("SSH server for tests", async (say) => {
-    if (existsSync("/usr/sbin/sshd")) return say("up to date");
-    if (process.getuid?.() !== 0 || existsSync("/run/systemd/system"))
-      return say("not installed: tests of SSH are skipped");
+async function preparePrograms(progress: Progress): Promise<void> {
+  await progress.step("programs for tests", async (say) => {
+    const served = existsSync("/run/systemd/system");
     try {
-      await ensurePrograms("Tests of SSH", [{ program: "sshd", package: "openssh-server" }], say);
-      say("installed");
+      await ensurePrograms("Some tests", served ? tried : [...tried, sshServer], say);
+      say("up to date");
     } catch (error) {
       if (!(error instanceof ExplainedError)) throw error;
       say(`${error.message} ${error.fix}`);

@@ -158,7 +158,7 @@ describe("what the document writes is read without a complaint", () => {
   });
 
   it("by the SSH server", ({ skip }) => {
-    skip(!(there("sshd") && there("ssh-keygen")), "this machine has no an SSH server");
+    skip(!(there("sshd") && there("ssh-keygen")), "this machine has no SSH server");
     const key = join(root, "host-key");
     spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
     const config = join(root, "sshd_config");

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CloudRefusal } from "../../../infra/stand-in/cloud.ts";
 import { commandPlugin } from "../../../infra/stand-in/command/commands.ts";
 import { rulesFiles } from "../../../infra/stand-in/plugins.ts";
@@ -29,12 +29,14 @@ async function startHost(acceptEnv: string): Promise<Host> {
 let server: Host;
 let other: Host;
 
-describe("the stand-in of the command plugin, over real SSH", { skip: noSshd !== null }, () => {
+describe("the stand-in of the command plugin, over real SSH", () => {
+  beforeEach(({ skip }) => skip(noSshd !== null, noSshd ?? ""));
   beforeAll(async () => {
+    if (noSshd !== null) return;
     [server, other] = await Promise.all([startHost("TAKEN PULUMI_COMMAND_*"), startHost("NONE")]);
   });
   afterAll(async () => {
-    for (const host of [server, other]) {
+    for (const host of noSshd === null ? [server, other] : []) {
       await host.stop();
       rmSync(host.folder, { recursive: true });
     }
