@@ -72,6 +72,7 @@ export async function startInstantEngine(outputs: Record<string, unknown>): Prom
       answer(null, response);
     },
     registerResourceOutputs: nothing,
+    registerErrorHook: nothing,
     registerStackTransform: nothing,
     registerStackInvokeTransform: nothing,
     signalAndWaitForShutdown: nothing,

@@ -68,7 +68,10 @@ export async function declaredBy<Outputs>(
   );
   const monitor = getMonitor() as unknown as {
     registerResource(request: RegisterResourceRequest, answer: unknown): Promise<void>;
+    registerErrorHook(request: unknown, answer: (error: null) => void): void;
   };
+  // The SDK's own stand-in for an engine says that it takes them, and does not.
+  monitor.registerErrorHook = (_request, answer) => answer(null);
   const resources: Declared[] = [];
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, answer) => {
