@@ -7,8 +7,8 @@ import { parseConfig } from "../../../infra/config.ts";
 import { checkout } from "../../../infra/engine/environment.ts";
 import { known } from "../known.ts";
 
-const files = globSync("docs/examples/*.yaml", { cwd: checkout }).toSorted();
-const names = files.map((file) => basename(file, ".yaml"));
+const files = globSync("docs/examples/*.yaml", { cwd: checkout });
+const names = files.map((file) => basename(file, ".yaml")).toSorted();
 
 describe("a trial", () => {
   it("names the examples that there are, in its help and to who asks for another", async () => {
