@@ -22,7 +22,10 @@ const linesOfAnHour = 12;
  * library connecting, running the same command and reading its bytes.
  */
 export const bench: Bench = async function* ({ scale, say }) {
-  if (noSshd !== null) throw new Error(noSshd);
+  if (noSshd !== null) {
+    say(`left out: ${noSshd}`);
+    return;
+  }
   const nodes = Math.max(10, Math.round(fullNodes * scale));
   const folder = await mkdtemp(join(tmpdir(), "bench-pull-"));
   const sshd = await startSshd();

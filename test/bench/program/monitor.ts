@@ -40,9 +40,9 @@ export interface Registered {
 }
 
 /**
- * Starts the engine's side of the Pulumi protocol on a free port: each registration is answered at once with the inputs
- * and `outputs` as the resource's properties, each
- * question of a cloud as `cloudAnswers` say. Errors that the program logs are written to standard error.
+ * Starts the engine's side of the Pulumi protocol on a free port: each registration is answered at once with a name, the
+ * inputs and `outputs` as the resource's properties, each question of a cloud as `cloudAnswers` say. Errors that the
+ * program logs are written to standard error.
  */
 export async function startInstantEngine(outputs: Record<string, unknown>): Promise<InstantEngine> {
   let count = 0;
@@ -68,7 +68,7 @@ export async function startInstantEngine(outputs: Record<string, unknown>): Prom
       response.setUrn(urnOf(type, request.getName?.()));
       if (request.getCustom?.()) response.setId(`id-${request.getName?.()}`);
       const inputs = (request.getObject?.() as { toJavaScript(): Record<string, unknown> } | undefined)?.toJavaScript();
-      response.setObject(struct.Struct.fromJavaScript({ ...inputs, ...outputs }));
+      response.setObject(struct.Struct.fromJavaScript({ name: request.getName?.(), ...inputs, ...outputs }));
       answer(null, response);
     },
     registerResourceOutputs: nothing,
