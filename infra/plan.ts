@@ -151,20 +151,12 @@ function planGroup(
     const power = stopped.has(slot) ? "off" : "on";
     const key = `${name}/${slot}`;
     const placement = config.placements[key] ?? spread(slot);
-    const [first = ""] = machine.shapes;
-    const shape = placement?.shape ?? first;
     const spec: NodeSpec = {
       key,
       group: name,
       slot,
       region,
-      arch: archOf(shape, facts, around),
-      size: machine.name,
-      shape,
-      placement,
-      cpus: machine.cpus,
-      memoryMib: machine.memoryMib,
-      diskGib: machine.diskGib,
+      ...hardwareOf(machine, placement, facts, around),
       os,
       ports: [],
       power,
@@ -174,8 +166,8 @@ function planGroup(
       options,
     };
     // All of a group with one shape and power have one price.
-    const price = prices.get(`${shape} ${power}`) ?? listPrices(facts.usage(spec), region, facts.ledger);
-    prices.set(`${shape} ${power}`, price);
+    const price = prices.get(`${spec.shape} ${power}`) ?? listPrices(facts.usage(spec), region, facts.ledger);
+    prices.set(`${spec.shape} ${power}`, price);
     return {
       spec,
       get boot() {
@@ -230,21 +222,13 @@ function planHost(
   const machine = machineOf(size, facts);
   const key = "collector";
   const placement = config.placements[key] ?? placementsOf(key, facts.domains(region), machine.shapes)(0);
-  const [first = ""] = machine.shapes;
   const [os = "host"] = facts.traits.os;
-  const shape = placement?.shape ?? first;
   const spec: NodeSpec = {
     key,
     group: key,
     slot: 0,
     region,
-    arch: archOf(shape, facts, around),
-    size: machine.name,
-    shape,
-    placement,
-    cpus: machine.cpus,
-    memoryMib: machine.memoryMib,
-    diskGib: machine.diskGib,
+    ...hardwareOf(machine, placement, facts, around),
     os,
     ports: [],
     power: "on",
@@ -273,9 +257,17 @@ function machineOf(size: string | CustomSize, { ledger }: ProviderFacts): Machin
   return { name: shape, shapes: [shape], cpus, memoryMib: Math.round(memoryGib * 1024), diskGib };
 }
 
-function archOf(shape: string, { ledger }: ProviderFacts, around: Surroundings): NodeSpec["arch"] {
+/** Returns what a node's specification says of its machine: of the shape it is placed on, else of the size's first. */
+function hardwareOf(
+  { name, shapes, cpus, memoryMib, diskGib }: Machine,
+  placement: NodeSpec["placement"],
+  { ledger }: ProviderFacts,
+  around: Surroundings,
+): Pick<NodeSpec, "arch" | "size" | "shape" | "placement" | "cpus" | "memoryMib" | "diskGib"> {
+  const [first = ""] = shapes;
+  const shape = placement?.shape ?? first;
   const arch = ledger.shapes[shape]?.arch ?? "host";
-  return arch === "host" ? around.arch : arch;
+  return { arch: arch === "host" ? around.arch : arch, size: name, shape, placement, cpus, memoryMib, diskGib };
 }
 
 /** Returns the providers of the groups and of the collector's machine, sorted. */
