@@ -7,7 +7,7 @@ import { decodeLine } from "../../cloud-init/agent/line.ts";
 import { ensureStack } from "../../infra/engine/stack.ts";
 import type { InventoryFile } from "../../infra/inventory.ts";
 import { groupAlive, groupIdentity } from "../../infra/providers/local/process/group.ts";
-import { processesOf, until } from "../harness/checkout.ts";
+import { processesOf, until, untilNothingRuns } from "../harness/checkout.ts";
 import { makeProject, type Project, type Step } from "../harness/project.ts";
 
 let project: Project;
@@ -201,7 +201,7 @@ describe("what went wrong outside", () => {
     await until("both to register", 20_000, () => identity("0") !== undefined && identity("1") !== undefined);
     const before = [await machines(), identity("0"), identity("1"), project.json("networks", "practice.json")];
     for (const each of [folderOf("home/0"), folderOf("home/1"), join(project.place.home, "practice")]) await kill(each);
-    expect(processesOf(project.folder)).toEqual([]);
+    await untilNothingRuns(project.folder);
 
     expect(nodes(await project.up("--refresh"))).toEqual(expect.arrayContaining(["create home/0", "create home/1"]));
     expect([await machines(), identity("0"), identity("1"), project.json("networks", "practice.json")]).toEqual(before);
@@ -390,7 +390,7 @@ it("ends with an empty inventory, the spool of every node, and no process, accou
   for (const key of ["home/0", "home/1"]) expect(spooled(key).length).toBeGreaterThan(1);
   expect(readdirSync(join(project.place.home, "nodes"))).toEqual([]);
   expect(readdirSync(join(project.place.home, "networks"))).toEqual([]);
-  expect(processesOf(project.folder)).toEqual([]);
+  await untilNothingRuns(project.folder);
 });
 
 describe("what a fleet may cost", () => {
