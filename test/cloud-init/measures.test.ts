@@ -7,6 +7,7 @@ import { measureMachine, memoryIn, stealIn, trafficIn } from "../../cloud-init/a
 import { newMeasures } from "../../cloud-init/agent/measure.ts";
 import { measureNetwork } from "../../cloud-init/agent/network.ts";
 import { processesOf, proportionalSetSize } from "../../cloud-init/agent/processes.ts";
+import { until } from "../harness/checkout.ts";
 
 describe("the machine's measures", () => {
   it("are read off the kernel's texts", () => {
@@ -77,5 +78,5 @@ it("a unit's processes are its session and whatever descends from it", async () 
     for (const pid of pids) process.kill(pid, "SIGKILL");
   }
   await once(child, "close");
-  expect(processesOf(leader)).toEqual([]);
+  await until("all to be gone", 5_000, () => processesOf(leader).length === 0);
 });

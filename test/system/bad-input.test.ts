@@ -13,7 +13,7 @@ import {
 import { createServer, type Server } from "node:net";
 import { delimiter, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Checkout, copyOfCheckout, processesOf } from "../harness/checkout.ts";
+import { type Checkout, copyOfCheckout, untilNothingRuns } from "../harness/checkout.ts";
 import { oldPostgres } from "./old-postgres.ts";
 
 const root = process.getuid?.() === 0;
@@ -65,12 +65,12 @@ describe("bad input", () => {
     return (shown ?? output).trim().split(/\n +/);
   };
   /** Expects that there is no resource that stands for something running, no node's folder and no process. */
-  const expectNothingMade = (): void => {
+  const expectNothingMade = async (): Promise<void> => {
     const state = join(checkout.home, "state", ".pulumi", "stacks", "gradientlab", "dev.json");
     expect(readFileSync(state, "utf8")).not.toMatch(/gradientlab:index:(?!InventoryFile)/);
     expect(readdirSync(join(checkout.home, "nodes"))).toEqual([]);
     expect(existsSync(join(checkout.home, "practice"))).toBe(false);
-    expect(processesOf(checkout.folder)).toEqual([]);
+    await untilNothingRuns(checkout.folder);
   };
 
   beforeAll(async () => {
@@ -130,7 +130,7 @@ describe("bad input", () => {
       expect(mistakesOf(await pulumi("up --yes --non-interactive"))).toEqual(mistakes);
       expectRefusal(await run("npm run --silent up"), ...mistakes);
       expectRefusal(await start(), ...mistakes);
-      expectNothingMade();
+      await expectNothingMade();
     });
   });
 
@@ -269,7 +269,7 @@ describe("bad input", () => {
         "DATABASE_URL names 127.0.0.1:1/evidence, which cannot be reached: connect ECONNREFUSED 127.0.0.1:1. Start that server, correct DATABASE_URL, or unset it to use the embedded PostgreSQL.",
       );
       expect(ended.output).not.toContain("hidden-word");
-      expectNothingMade();
+      await expectNothingMade();
     });
 
     it("a server that is too old is named with its version", async () => {
@@ -292,7 +292,7 @@ describe("bad input", () => {
   });
 
   it("a second npm start is told of the first, which started as if nothing had been wrong before", async () => {
-    expectNothingMade();
+    await expectNothingMade();
     const first = checkout.start("--port", "0");
     const url = await first.url;
     expectRefusal(
