@@ -18,23 +18,27 @@ export const paging = {
   limit: Limit,
 };
 
-/** Returns a page of `rows`, of which one more than `limit` was asked for; `place` is what `after` goes on from. */
-export function pageOf<Row, Item>(
-  rows: readonly Row[],
-  limit: number,
+/**
+ * Returns the page that `query` asks for: `read` gets the place to go on from, undefined for the first page, and how many
+ * rows to read; `place` is where the next page goes on after a row.
+ * @throws ApiProblem when `after` was not given out by us.
+ */
+export async function readPage<Row, Item, Place extends readonly [string | number, ...(string | number)[]]>(
+  query: { readonly after?: string | undefined; readonly limit?: number | undefined },
+  Place: z.ZodType<Place>,
+  read: (after: Place | undefined, count: number) => Promise<readonly Row[]>,
   item: (row: Row) => Item,
-  place: (row: Row) => readonly (string | number)[],
-): { items: Item[]; next: string | null } {
+  place: (row: Row) => NoInfer<Place>,
+): Promise<{ items: Item[]; next: string | null }> {
+  const limit = query.limit ?? pageLimit.usual;
+  // One more than the page holds tells whether there is a next one.
+  const rows = await read(placeIn(query.after, Place), limit + 1);
   const last = rows.length > limit ? rows[limit - 1] : undefined;
   const next = last === undefined ? null : Buffer.from(JSON.stringify(place(last))).toString("base64url");
   return { items: rows.slice(0, limit).map(item), next };
 }
 
-/**
- * Returns the place that `after` names, as `schema` reads it, or undefined for the first page.
- * @throws ApiProblem when it was not given out by us.
- */
-export function placeIn<Place>(after: string | undefined, schema: z.ZodType<Place>): Place | undefined {
+function placeIn<Place>(after: string | undefined, schema: z.ZodType<Place>): Place | undefined {
   if (after === undefined) return undefined;
   const result = schema.safeParse(jsonIn(Buffer.from(after, "base64url").toString("utf8")));
   if (result.success) return result.data;

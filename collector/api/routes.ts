@@ -19,7 +19,7 @@ import {
   stateRows,
   workloadOf,
 } from "../store/views.ts";
-import { pageLimit, pageOf, paging, placeIn } from "./paging.ts";
+import { paging, readPage } from "./paging.ts";
 import { notFound } from "./problem.ts";
 import {
   FactList,
@@ -82,26 +82,26 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "Nodes in the order of their keys, gone ones included.",
     { query: Nodes, answer: NodeList },
     async ({ query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, NodePlace);
       const layers = Object.fromEntries(
         layerNames.flatMap((layer) => {
           const value = query[`layer.${layer}`];
           return value === undefined ? [] : [[layer, value]];
         }),
       );
-      const rows = await nodeRows(database, {
-        ...(query.group === undefined ? {} : { group: query.group }),
-        ...(place === undefined ? {} : { after: { group: place[0], slot: place[1] } }),
-        layers,
-        limit: limit + 1,
-      });
-      const items = new Map((await nodeItems(rows)).map((item) => [item.key, item]));
-      return pageOf(
-        rows,
-        limit,
-        ({ key }) => items.get(key) as NodeItem,
-        (row) => [row.node_group, row.slot],
+      return readPage(
+        query,
+        NodePlace,
+        async (place, limit) => {
+          const rows = await nodeRows(database, {
+            ...(query.group === undefined ? {} : { group: query.group }),
+            ...(place === undefined ? {} : { after: { group: place[0], slot: place[1] } }),
+            layers,
+            limit,
+          });
+          return nodeItems(rows);
+        },
+        (item) => item,
+        (item) => [item.group, item.slot],
       );
     },
   );
@@ -148,20 +148,19 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/nodes/:group/:slot/samples",
     "Lines of the node's journal: samples and events.",
     { params: NodeParams, query: Samples, answer: SampleList },
-    async ({ params, query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, SamplePlace);
-      const rows = await sampleRows(database, {
-        nodeId: await nodeId(params),
-        order: query.order ?? "desc",
-        ...(query.kind === undefined ? {} : { kind: query.kind }),
-        ...bounds(query),
-        ...(place === undefined ? {} : { after: { at: new Date(place[0]), journal: place[1], n: place[2] } }),
-        limit: limit + 1,
-      });
-      return pageOf(
-        rows,
-        limit,
+    ({ params, query }) =>
+      readPage(
+        query,
+        SamplePlace,
+        async (place, limit) =>
+          sampleRows(database, {
+            nodeId: await nodeId(params),
+            order: query.order ?? "desc",
+            ...(query.kind === undefined ? {} : { kind: query.kind }),
+            ...bounds(query),
+            ...(place === undefined ? {} : { after: { at: new Date(place[0]), journal: place[1], n: place[2] } }),
+            limit,
+          }),
         (row) => ({
           journal: row.uuid,
           n: Number(row.n),
@@ -171,8 +170,7 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           line: plainJson(row.line),
         }),
         (row) => [row.at.toISOString(), row.journal_id, row.n],
-      );
-    },
+      ),
   );
 
   const Rollups = z.strictObject({ every: z.enum(["hour", "day"]), ...range, ...paging });
@@ -182,20 +180,18 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/nodes/:group/:slot/rollups",
     "Sums of the node's lines over hours or UTC days that have any, oldest first.",
     { params: NodeParams, query: Rollups, answer: RollupList },
-    async ({ params, query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, RollupPlace);
-      const rows = await rollupRows(database, {
-        nodeId: await nodeId(params),
-        every: query.every,
-        ...bounds(query),
-        ...(place === undefined ? {} : { from: new Date(Date.parse(place[0]) + 1) }),
-        limit: limit + 1,
-      });
-      const number = (value: string | null): number | null => (value === null ? null : Number(value));
-      return pageOf(
-        rows,
-        limit,
+    ({ params, query }) =>
+      readPage(
+        query,
+        RollupPlace,
+        async (place, limit) =>
+          rollupRows(database, {
+            nodeId: await nodeId(params),
+            every: query.every,
+            ...bounds(query),
+            ...(place === undefined ? {} : { from: new Date(Date.parse(place[0]) + 1) }),
+            limit,
+          }),
         (row) => ({
           from: row.at.toISOString(),
           samples: row.samples,
@@ -203,17 +199,16 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           coveredMs: Number(row.covered_ms),
           runtime: { up: row.runtime_up, told: row.runtime_told },
           app: { up: row.app_up, told: row.app_told },
-          restartsMax: number(row.restarts_max),
+          restartsMax: numberIn(row.restarts_max),
           pss:
             row.pss_count === 0
               ? null
               : { count: row.pss_count, sumBytes: row.pss_sum, maxBytes: Number(row.pss_max ?? 0) },
-          memoryAvailableMinBytes: number(row.memory_available_min),
-          diskFreeMinBytes: number(row.disk_free_min),
+          memoryAvailableMinBytes: numberIn(row.memory_available_min),
+          diskFreeMinBytes: numberIn(row.disk_free_min),
         }),
         (row) => [row.at.toISOString()],
-      );
-    },
+      ),
   );
 
   const States = z.strictObject({ layer: LayerName.optional(), ...range, ...paging });
@@ -223,19 +218,18 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/nodes/:group/:slot/states",
     "Stretches of the node's layers that reach into the range, the latest beginning first.",
     { params: NodeParams, query: States, answer: StateList },
-    async ({ params, query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, StatePlace);
-      const rows = await stateRows(database, {
-        nodeId: await nodeId(params),
-        ...(query.layer === undefined ? {} : { layer: query.layer }),
-        ...bounds(query),
-        ...(place === undefined ? {} : { after: { from: new Date(place[0]), id: place[1] } }),
-        limit: limit + 1,
-      });
-      return pageOf(
-        rows,
-        limit,
+    ({ params, query }) =>
+      readPage(
+        query,
+        StatePlace,
+        async (place, limit) =>
+          stateRows(database, {
+            nodeId: await nodeId(params),
+            ...(query.layer === undefined ? {} : { layer: query.layer }),
+            ...bounds(query),
+            ...(place === undefined ? {} : { after: { from: new Date(place[0]), id: place[1] } }),
+            limit,
+          }),
         (row) => ({
           layer: row.layer,
           value: row.value,
@@ -246,8 +240,7 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           evidence: row.evidence,
         }),
         (row) => [row.from_at.toISOString(), row.id],
-      );
-    },
+      ),
   );
 
   const NodeRewards = z.strictObject({ ...factFilters, ...paging });
@@ -274,17 +267,16 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/nodes/:group/:slot/incarnations",
     "The lives of the node's machines, the newest first.",
     { params: NodeParams, query: Paged, answer: IncarnationList },
-    async ({ params, query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, NumberPlace);
-      const rows = await incarnationRows(database, {
-        nodeId: await nodeId(params),
-        ...(place === undefined ? {} : { after: place[0] }),
-        limit: limit + 1,
-      });
-      return pageOf(
-        rows,
-        limit,
+    ({ params, query }) =>
+      readPage(
+        query,
+        NumberPlace,
+        async (place, limit) =>
+          incarnationRows(database, {
+            nodeId: await nodeId(params),
+            ...(place === undefined ? {} : { after: place[0] }),
+            limit,
+          }),
         (row) => ({
           machineId: row.machine_id,
           from: row.from_at.toISOString(),
@@ -296,8 +288,7 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           })),
         }),
         (row) => [row.id],
-      );
-    },
+      ),
   );
 
   const GroupParams = z.strictObject({ group: Group });
@@ -349,12 +340,11 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/referrals",
     "Referral counts of each account, as the network last reported them.",
     { query: Paged, answer: ReferralList },
-    async ({ query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const rows = await referralRows(database, placeIn(query.after, AccountPlace), limit + 1);
-      return pageOf(
-        rows,
-        limit,
+    ({ query }) =>
+      readPage(
+        query,
+        AccountPlace,
+        async (place, limit) => referralRows(database, place, limit),
         (row) => ({
           network: row.network,
           account: row.account,
@@ -365,8 +355,7 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           reading: row.reading_id,
         }),
         (row) => [row.network, row.account],
-      );
-    },
+      ),
   );
 
   const ReadingParams = z.strictObject({ id: Id });
@@ -412,19 +401,18 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     "/runs",
     "Due times of jobs and what became of each, the latest first.",
     { query: Runs, answer: RunList },
-    async ({ query }) => {
-      const limit = query.limit ?? pageLimit.usual;
-      const place = placeIn(query.after, RunPlace);
-      const rows = await runRows(database, {
-        ...(query.job === undefined ? {} : { job: query.job }),
-        ...(query.outcome === undefined ? {} : { outcome: query.outcome }),
-        ...bounds(query),
-        ...(place === undefined ? {} : { after: { due: new Date(place[0]), id: place[1] } }),
-        limit: limit + 1,
-      });
-      return pageOf(
-        rows,
-        limit,
+    ({ query }) =>
+      readPage(
+        query,
+        RunPlace,
+        async (place, limit) =>
+          runRows(database, {
+            ...(query.job === undefined ? {} : { job: query.job }),
+            ...(query.outcome === undefined ? {} : { outcome: query.outcome }),
+            ...bounds(query),
+            ...(place === undefined ? {} : { after: { due: new Date(place[0]), id: place[1] } }),
+            limit,
+          }),
         (row) => ({
           id: row.id,
           job: row.job,
@@ -438,8 +426,7 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
           answeredBy: row.answered_by,
         }),
         (row) => [row.due.toISOString(), row.id],
-      );
-    },
+      ),
   );
 
   get(
@@ -450,23 +437,22 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
     ({ query }) => gaps(query),
   );
 
-  const facts = async (
+  const facts = (
     query: z.infer<typeof NodeRewards>,
     about: { nodeId?: number; network?: string; account?: string; about?: "account" | "node" },
-  ): Promise<FactList> => {
-    const limit = query.limit ?? pageLimit.usual;
-    const place = placeIn(query.after, IdPlace);
-    const rows = await factRows(database, {
-      ...about,
-      ...bounds(query),
-      ...(query.metric === undefined ? {} : { metric: query.metric }),
-      ...(query.day === undefined ? {} : { day: query.day }),
-      ...(place === undefined ? {} : { after: place[0] }),
-      limit: limit + 1,
-    });
-    return pageOf(
-      rows,
-      limit,
+  ): Promise<FactList> =>
+    readPage(
+      query,
+      IdPlace,
+      async (place, limit) =>
+        factRows(database, {
+          ...about,
+          ...bounds(query),
+          ...(query.metric === undefined ? {} : { metric: query.metric }),
+          ...(query.day === undefined ? {} : { day: query.day }),
+          ...(place === undefined ? {} : { after: place[0] }),
+          limit,
+        }),
       (row) => ({
         id: row.id,
         network: row.network,
@@ -487,19 +473,17 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
       }),
       (row) => [row.id],
     );
-  };
 
-  const gaps = async (query: z.infer<typeof Paged>, node?: number): Promise<GapList> => {
-    const limit = query.limit ?? pageLimit.usual;
-    const place = placeIn(query.after, IdPlace);
-    const rows = await gapRows(database, {
-      ...(node === undefined ? {} : { nodeId: node }),
-      ...(place === undefined ? {} : { after: place[0] }),
-      limit: limit + 1,
-    });
-    return pageOf(
-      rows,
-      limit,
+  const gaps = (query: z.infer<typeof Paged>, node?: number): Promise<GapList> =>
+    readPage(
+      query,
+      IdPlace,
+      async (place, limit) =>
+        gapRows(database, {
+          ...(node === undefined ? {} : { nodeId: node }),
+          ...(place === undefined ? {} : { after: place[0] }),
+          limit,
+        }),
       (row) => ({
         id: row.id,
         node: row.node_key,
@@ -512,7 +496,6 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
       }),
       (row) => [row.id],
     );
-  };
 }
 
 const Nothing = z.strictObject({});
@@ -593,6 +576,8 @@ function nodeItem(row: Awaited<ReturnType<typeof nodeRows>>[number], layers: Lay
     pssBytes: row.pss_bytes === null ? null : Number(row.pss_bytes),
   };
 }
+
+const numberIn = (text: string | null): number | null => (text === null ? null : Number(text));
 
 /** Returns the object in `text`; integers that a JSON number cannot hold become text, as everywhere in the API. */
 function plainJson(text: string): Record<string, unknown> {
