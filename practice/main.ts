@@ -3,12 +3,13 @@ import { z } from "zod";
 import { BadInput, ExplainedError, problemsOf } from "../infra/problem.ts";
 import { type ServiceOptions, startService } from "./service.ts";
 
-const usage = `Usage: node practice/main.ts --directory <folder> [--speed 20] [--port N] [--host 127.0.0.1]
+const usage = `Usage: node practice/main.ts --directory <folder> [--speed 20] [--port N] [--host 127.0.0.1] [--seen-as 10.0.2.2]
 
 Runs the practice network with its state in <folder> until SIGTERM or SIGINT.
   --speed   how many times as fast as real time the network's clock runs (1 to 1000); kept for the next start
   --port    the port to listen on; without it the last one is taken again, or another when that is not free
-  --host    the address to listen on`;
+  --host    the address to listen on
+  --seen-as an address under which machines elsewhere reach it; the extension may then use it too`;
 
 const speedFix = "Give a number from 1 to 1000";
 const portFix = "Give a whole number from 1 to 65535";
@@ -18,6 +19,7 @@ const Options = z.strictObject({
   speed: z.coerce.number(speedFix).min(1, speedFix).max(1000, speedFix).optional(),
   port: z.coerce.number(portFix).int(portFix).min(1, portFix).max(65535, portFix).optional(),
   host: z.ipv4("Give an IPv4 address of this machine").optional(),
+  "seen-as": z.ipv4("Give the IPv4 address under which other machines reach this one").optional(),
 });
 
 /** Returns the options that the words of a command line give. Throws `BadInput` with every mistake found. */
@@ -25,7 +27,7 @@ function optionsOf(words: readonly string[]): ServiceOptions {
   const text = { type: "string" } as const;
   const { values, positionals } = parseArgs({
     args: [...words],
-    options: { directory: text, speed: text, port: text, host: text },
+    options: { directory: text, speed: text, port: text, host: text, "seen-as": text },
     strict: false,
     allowPositionals: true,
   });
@@ -40,12 +42,13 @@ function optionsOf(words: readonly string[]): ServiceOptions {
       problems.map(({ message, path, ...rest }) => ({ ...rest, path: `--${path}`, message: `--${message}` })),
     );
   }
-  const { directory, speed, port, host } = read.data;
+  const { directory, speed, port, host, "seen-as": seenAs } = read.data;
   return {
     directory,
     ...(speed === undefined ? {} : { speed }),
     ...(port === undefined ? {} : { port }),
     ...(host === undefined ? {} : { host }),
+    ...(seenAs === undefined ? {} : { seenAs }),
   };
 }
 

@@ -24,6 +24,8 @@ export interface ServiceOptions {
   /** Absent: the port of the last start, or another free one when that is taken. */
   readonly port?: number;
   readonly host?: string;
+  /** An address under which machines elsewhere reach the service: the extension may use it too. */
+  readonly seenAs?: string;
   /** The built extension to pack. */
   readonly built?: string;
 }
@@ -59,7 +61,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       built,
       outDir: join(directory, "extension"),
       keyFile,
-      hosts: [`http://${visible}/*`],
+      hosts: [visible, ...(options.seenAs === undefined ? [] : [options.seenAs])].map((each) => `http://${each}/*`),
     });
     const realNow = Date.now;
     const anchor = anchorFor(state, options.speed, realNow());

@@ -76,6 +76,8 @@ export function nodePaths(directory: string) {
     done: at("done"),
     /** What is known of the node's network, on a machine that was told after it began. */
     network: at("network.json"),
+    /** A sum of what the machine was told of its network last, root's. */
+    told: at("network.sum"),
     changes: at("state", "changes.json"),
     restarts: at("state", "restarts.json"),
     status: at("status", "index.html"),

@@ -164,9 +164,8 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
   network(directory, words) {
     noMore(words);
     const node = nodeIn(directory);
-    const told = setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")));
-    systemctl("restart", ...node.units.map(({ name }) => serviceOf(name)));
-    print(told);
+    const services = node.units.map(({ name }) => serviceOf(name));
+    print(setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")), () => systemctl("restart", ...services)));
   },
 
   /** Of the supervisor only: appends an event line. */

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { accounts, places } from "../machine/layout.ts";
 import { browserPolicy, updateManifest } from "../workloads/sentry/policy.ts";
-import { nodePaths } from "./folder.ts";
+import { nodePaths, readJson } from "./folder.ts";
 
 /** What a machine is told of its network, once it runs and over SSH: it may hold a secret. */
 export interface NetworkSetup {
@@ -19,14 +20,19 @@ export interface NetworkSetup {
 
 /**
  * Writes what the browser and the agent need of the network: the extension and the manifest that offers this version and
- * no other, the policy (for root and the browser only), and the network's name and origin for the agent. Returns the name
- * and the version. Throws a sentence where `value` is no network.
+ * no other, the policy (for root and the browser only), and the network's name and origin for the agent; then calls
+ * `restart`. What was told before, to the last byte, changes nothing. Returns the name, the version, and whether it was
+ * news. Throws a sentence where `value` is no network.
  */
 export function setUpNetwork(
   directory: string,
   value: unknown,
-): { readonly network: string; readonly version: string | null } {
+  restart: () => void,
+): { readonly network: string; readonly version: string | null; readonly news: boolean } {
   const { name, origin, stun, extension, settings } = checked(value);
+  const told = { network: name, version: extension?.version ?? null };
+  const sum = createHash("sha256").update(JSON.stringify(value)).digest("hex");
+  if (readJson<string>(nodePaths(directory).told) === sum) return { ...told, news: false };
   mkdirSync(places.extension, { recursive: true, mode: 0o755 });
   if (extension !== null) {
     const crx = join(places.extension, `${extension.id}-${extension.version}.crx`);
@@ -42,7 +48,10 @@ export function setUpNetwork(
     extension: extension === null ? null : { id: extension.id, version: extension.version },
   };
   write(nodePaths(directory).network, `${JSON.stringify(known)}\n`, 0o644);
-  return { network: name, version: extension?.version ?? null };
+  restart();
+  // Last: where the power goes before, all of it is done once more.
+  write(nodePaths(directory).told, `${JSON.stringify(sum)}\n`, 0o600);
+  return { ...told, news: true };
 }
 
 function checked(value: unknown): NetworkSetup {
@@ -61,8 +70,15 @@ function checked(value: unknown): NetworkSetup {
   return { name, origin, ...(stun === undefined ? {} : { stun }), extension: { id, version, crx }, settings };
 }
 
+/** On disk before it has its name: a power cut leaves no empty file behind. */
 function write(file: string, content: string | Uint8Array, mode: number): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
-  writeFileSync(`${file}.part`, content, { mode });
+  const fd = openSync(`${file}.part`, "w", mode);
+  try {
+    writeFileSync(fd, content);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
   renameSync(`${file}.part`, file);
 }

@@ -24,6 +24,11 @@ interface Samples {
   readonly more: boolean;
 }
 
+/** A node that shows another host key than those that are pinned: to wait changes nothing. */
+export class HostKeyRefused extends AgentError {
+  override readonly code = "host-key";
+}
+
 /** The verbs that the collector uses, however the node is reached. Verbs throw AgentError. */
 export interface Agent {
   /** Returns the lines after the cursor, at most about `maxBytes` of them. @throws SamplesError when not whole. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import ssh, { type Client, type ClientChannel } from "ssh2";
 import type { Reach } from "../../infra/inventory.ts";
-import { AgentError, keptErrorBytes, type VerbRunner } from "./agent.ts";
+import { AgentError, HostKeyRefused, keptErrorBytes, type VerbRunner } from "./agent.ts";
 import { fingerprintOf, type SshKey } from "./ssh-key.ts";
 
 type SshReach = Extract<Reach, { readonly kind: "ssh" }>;
@@ -126,7 +126,7 @@ export interface Connection {
 
 /**
  * Connects to a node, through its jump host where it has one, and returns when its host key was found among the pinned
- * ones and it let the key in. `onClose` is called when the connection ends. Throws AgentError.
+ * ones and it let the key in. `onClose` is called when the connection ends. Throws AgentError, `HostKeyRefused` among them.
  */
 export async function connectThrough(reach: SshReach, key: SshKey, onClose: () => void): Promise<Connection> {
   const { jump } = reach;
@@ -162,18 +162,18 @@ function connect(to: Host, key: SshKey, sock: Duplex | undefined): Promise<Clien
   const { host, port, user, hostKeys } = to;
   const where = `${host}:${port}`;
   const pinned = hostKeys.map((text) => text.trim().split(/\s+/)).map(([type = "", body = ""]) => ({ type, body }));
-  let refused: string | undefined;
+  let refused: HostKeyRefused | undefined;
   const client = new ssh.Client();
   return new Promise((resolve, reject) => {
     if (pinned.length === 0) throw new AgentError(null, `no host key of ${where} is known, so it is not connected to`);
     client.once("ready", () => resolve(client));
     // Errors after this one have no one to be told to: the connection closes, and the next verb makes another.
     client.on("error", (error: Error & { level?: string }) => {
-      reject(new AgentError(null, refused ?? sentence(error, where, user, key), { cause: error }));
+      reject(refused ?? new AgentError(null, sentence(error, where, user, key), { cause: error }));
       client.destroy();
     });
     client.once("close", () =>
-      reject(new AgentError(null, refused ?? `${where} closed the connection before it was ready`)),
+      reject(refused ?? new AgentError(null, `${where} closed the connection before it was ready`)),
     );
     client.connect({
       ...(sock === undefined ? { host, port } : { sock }),
@@ -190,7 +190,10 @@ function connect(to: Host, key: SshKey, sock: Duplex | undefined): Promise<Clien
       hostVerifier: (shown: Buffer) => {
         if (pinned.some(({ body }) => body === shown.toString("base64"))) return true;
         const known = pinned.map(({ body }) => fingerprintOf(Buffer.from(body, "base64"))).join(" or ");
-        refused = `${where} shows the host key ${fingerprintOf(shown)}, and ${known} is pinned: it is another machine, or somebody stands between; nothing was sent`;
+        refused = new HostKeyRefused(
+          null,
+          `${where} shows the host key ${fingerprintOf(shown)}, and ${known} is pinned: it is another machine, or somebody stands between; nothing was sent`,
+        );
         return false;
       },
     });

@@ -15,6 +15,13 @@ export type Need = "engine" | "browser" | "page";
 /** Errors of the steps by which this machine lacks something, as the check before them found nothing amiss. */
 const lacks: readonly string[] = ["no-engine", "no-browser", "bad-browser"];
 
+/** What `prepare` may be given. */
+export interface PrepareOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** What else installs packages. It is begun when the browser is there, because APT refuses two at once. */
+  readonly afterBrowser?: (signal: AbortSignal) => Promise<void>;
+}
+
 /**
  * Checks the machine and makes ready what a command needs, side by side; what is ready already takes no time. Returns
  * the home that `env` names. Throws `BadInput` naming all that the machine lacks, or the error of the step that failed; then no
@@ -23,7 +30,7 @@ const lacks: readonly string[] = ["no-engine", "no-browser", "bad-browser"];
 export async function prepare(
   progress: Progress,
   needs: readonly Need[],
-  env: NodeJS.ProcessEnv = process.env,
+  { env = process.env, afterBrowser }: PrepareOptions = {},
 ): Promise<Home> {
   const place = await ensureHome(env);
   const failed = new AbortController();
@@ -37,11 +44,13 @@ export async function prepare(
       made(await buildWhenStale(builtExtension, ["practice/extension/**/*"], (outDir) => buildExtension({ outDir }))),
     ),
   );
+  const browser = step("browser", "browser", async (say) => (await findBrowser({ say })).version);
   const steps = [
     compiled,
     extension,
     ...step("engine", "engine", (say) => ensureCli(cli, say, compiled)),
-    ...step("browser", "browser", async (say) => (await findBrowser({ say })).version),
+    ...browser,
+    ...(afterBrowser === undefined ? [] : [Promise.all(browser).then(() => afterBrowser(failed.signal))]),
     ...step("page", "page", async () =>
       made(await buildWhenStale(pageFolder, ["collector/web/**/*"], (outDir) => buildPage({ outDir }))),
     ),

@@ -7,6 +7,7 @@ import { fullCounts } from "../../test/counts.ts";
 import { checkout } from "../engine/environment.ts";
 import { ensurePrograms } from "../packages.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
+import { preparations } from "./make-ready.ts";
 import { prepare } from "./prepare.ts";
 import { type Progress, progressOn } from "./progress.ts";
 
@@ -28,9 +29,14 @@ export async function main(args: readonly string[]): Promise<number> {
   const [suite] = positionals;
   const full = values.full ? suiteOf(suite) : undefined;
   const progress = progressOn(process.stderr);
-  await prepare(progress, ["engine", "page", "browser"]);
-  // After the browser, which may be installed too: APT refuses two who fetch its lists.
-  await preparePrograms(progress);
+  await prepare(progress, ["engine", "page", "browser"], {
+    async afterBrowser(signal) {
+      await preparePrograms(progress);
+      const filters = full?.files ?? positionals;
+      if (filters.length === 0 || filters.some((filter) => machineTests.includes(filter)))
+        await prepareMachines(progress, signal);
+    },
+  });
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
   const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
   const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
@@ -62,6 +68,22 @@ async function preparePrograms(progress: Progress): Promise<void> {
       say(`${error.message} ${error.fix}`);
     }
   });
+}
+
+/** The tests that start virtual machines. */
+const machineTests = "test/system/machine.test.ts";
+
+/** Makes ready what tests of machines start. Where that cannot be, the step says why, and they are skipped with it. */
+async function prepareMachines(progress: Progress, signal: AbortSignal): Promise<void> {
+  for (const { name, prepare: ready } of preparations(process.env))
+    await progress.step(name, async (say) => {
+      try {
+        say(await ready(say, signal));
+      } catch (error) {
+        if (!(error instanceof ExplainedError)) throw error;
+        say(`${error.message} ${error.fix}`);
+      }
+    });
 }
 
 function suiteOf(suite: string | undefined): (typeof fullCounts)[string] {

@@ -52,7 +52,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const progress = progressOn(process.stderr);
   const home = join(homeOf(checkout), "trial", name);
   await rm(home, { recursive: true, force: true });
-  const place = await prepare(progress, ["engine"], { ...process.env, GRADIENTLAB_HOME: home });
+  const place = await prepare(progress, ["engine"], { env: { ...process.env, GRADIENTLAB_HOME: home } });
   const folder = await makeProject(place, name);
 
   await previewed(place, folder, progress);

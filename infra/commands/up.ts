@@ -9,6 +9,7 @@ import { searchPlacement } from "../placement-search.ts";
 import { planFleet } from "../plan.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
 import { readInventory } from "./deployed.ts";
+import { makeReady } from "./make-ready.ts";
 import { prepare } from "./prepare.ts";
 import { type Progress, progressOn, type Say } from "./progress.ts";
 import { surroundingsOf } from "./surroundings.ts";
@@ -79,7 +80,7 @@ export async function bringUp(
   const note = await progress.step("fleet", async (say) => {
     say("preparing the stack");
     const salted = await ensureStack(place, stack);
-    await condition;
+    await Promise.all([condition, makeReady(place, stack, progress)]);
     say("bringing it up");
     const { code, output } = await upLookingForRoom(place, { stack, folder: checkout, say, forMs });
     if (code !== 0) throw failure(output, logOf(place));

@@ -131,6 +131,21 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
   usage(what: NodeSpec | SiteSpec): readonly Usage[];
 }
 
+/** What takes long to make ready on this machine before a provider makes nodes: `prepare.ts` of its folder exports one. */
+export interface ProviderPreparation {
+  /** The provider's name. */
+  readonly provider: string;
+  /** What is made ready, for a line of progress. */
+  readonly name: string;
+  /** Returns whether these nodes of the provider need it. */
+  needed(nodes: readonly NodeSpec[]): boolean;
+  /**
+   * Makes it ready where it is not, tells `say` each line of it, and returns what is there in a few words. Throws
+   * `ExplainedError` in one sentence where this machine lacks something for it.
+   */
+  prepare(say: (line: string) => void, signal?: AbortSignal): Promise<string>;
+}
+
 /** What the inventory needs to know of a node, once the engine has made it. */
 export interface NodeOutputs {
   readonly machineId: pulumi.Output<string>;

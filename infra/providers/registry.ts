@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { ProviderDeclare, ProviderFacts } from "./provider.ts";
+import type { ProviderDeclare, ProviderFacts, ProviderPreparation } from "./provider.ts";
 
 // Loaded at once, not by import(): a program that declares resources after it gave up its turn is slower to start.
 const load = createRequire(import.meta.url);
@@ -10,6 +10,8 @@ const load = createRequire(import.meta.url);
 export interface Providers {
   readonly facts: ReadonlyMap<string, ProviderFacts>;
   declare(name: string): ProviderDeclare;
+  /** Returns what a provider makes ready beforehand, where it has something; found beside the sources only. */
+  preparation(name: string): ProviderPreparation | undefined;
 }
 
 /**
@@ -32,6 +34,10 @@ export function findProviders(program: string, extra: string | undefined): Provi
       const file = moduleIn(folders.get(name) ?? "", "declare");
       if (file === undefined) throw new Error(`The provider ${name} has no file "declare" beside its facts.`);
       return (load(file) as { readonly declarations: ProviderDeclare }).declarations;
+    },
+    preparation(name) {
+      const file = moduleIn(folders.get(name) ?? "", "prepare");
+      return file === undefined ? undefined : (load(file) as { readonly preparation: ProviderPreparation }).preparation;
     },
   };
 }

@@ -91,6 +91,21 @@ describe("its folder", () => {
     expect(running.info).toEqual({ ...before, pid: running.info.pid, startedAt: running.info.startedAt });
   });
 
+  it("lets its extension use another address under which machines elsewhere see it", async () => {
+    const hosts = async (): Promise<unknown> =>
+      (
+        JSON.parse(await readFile(join(running.info.extension.folder, "manifest.json"), "utf8")) as Record<
+          string,
+          unknown
+        >
+      ).host_permissions;
+    expect(await hosts()).toEqual(["http://127.0.0.1/*"]);
+    await endNetwork(running, "SIGTERM");
+    running = await startNetwork(directory, "--seen-as", "10.0.2.2");
+    expect(await hosts()).toEqual(["http://127.0.0.1/*", "http://10.0.2.2/*"]);
+    expect(running.info.origin).toMatch(/^http:\/\/127\.0\.0\.1:/);
+  });
+
   it("gives two folders different accounts, secrets and extensions", async () => {
     const second = await practiceFolder();
     const other = await startNetwork(second);

@@ -11,6 +11,9 @@ export interface EmulatedMachine {
   readonly sshPort: number;
 }
 
+/** This machine, as an emulated one reaches it: the emulator's NAT hands what is sent there on to the loopback address. */
+export const hostInside = "10.0.2.2";
+
 /** The files of a machine's folder that its emulator opens. */
 export const machineFiles = {
   disk: "disk.qcow2",
@@ -21,7 +24,7 @@ export const machineFiles = {
 
 /**
  * Returns the emulator's words. The machine sees one disk, its seed, a network card behind the emulator's own NAT (this
- * machine is 10.0.2.2 there, and only SSH leads in, from the loopback address), randomness, and a serial console that is
+ * machine is `hostInside` there, and only SSH leads in, from the loopback address), randomness, and a serial console that is
  * written to a file. Options: https://www.qemu.org/docs/master/system/invocation.html
  */
 export function emulatorWords(machine: EmulatedMachine): readonly string[] {

@@ -94,7 +94,10 @@ rm -rf root
 /** What building an image depends on; tests give their own. */
 export interface ImageOptions {
   readonly cache?: string;
+  /** Hears every line of what installs and builds. */
   readonly say?: (line: string) => void;
+  /** Hears in one sentence that an image is being built. */
+  readonly begins?: (sentence: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -106,6 +109,7 @@ export interface ImageOptions {
 export async function ensureImage({
   cache = imageCache(),
   say = () => undefined,
+  begins = () => undefined,
   signal,
 }: ImageOptions = {}): Promise<Image> {
   const platform = platformOf(process.arch);
@@ -125,6 +129,7 @@ export async function ensureImage({
   const release = await lockWhenFree(join(cache, "building"), () => say("another process builds the image"));
   try {
     if (existsSync(folder)) return image;
+    begins("The image that virtual machines boot from is being built, once: that takes minutes.");
     await buildImage(platform, folder, say, signal);
     return image;
   } finally {
@@ -175,7 +180,8 @@ async function step(
   say: (line: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { end, last } = await runLoudly(argv, {
+  // A build that nobody waits for any more ends with whoever began it.
+  const { end, last } = await runLoudly(["setpriv", "--pdeathsig", "TERM", ...argv], {
     say: (line) => say(line.replace(/^I: /, "")),
     cwd,
     signal,

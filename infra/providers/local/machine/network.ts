@@ -1,21 +1,24 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { accounts, places } from "../../../../cloud-init/machine/layout.ts";
-import { connectThrough } from "../../../../collector/journal/ssh.ts";
+import { AgentError, HostKeyRefused } from "../../../../collector/journal/agent.ts";
+import { type Connection, connectThrough } from "../../../../collector/journal/ssh.ts";
 import type { SshKey } from "../../../../collector/journal/ssh-key.ts";
 import type { ServiceInfo } from "../../../../practice/service-info.ts";
 import type { Reach } from "../../../inventory.ts";
 import { ExplainedError } from "../../../problem.ts";
-
-/** This machine, as an emulated one reaches it. */
-const hostInside = "10.0.2.2";
+import { hostInside } from "./emulator.ts";
 
 /** Until the answer of a machine that is busy with its first boot is given up. */
 const answerMs = 120_000;
+/** How long a machine may take to let the operator in: it may be booting, on a busy host and in software emulation. */
+const bootMs = 15 * 60_000;
+const retryMs = 1000;
 
 /**
- * Tells a machine its network, by the operator's key and never by user data, because it may hold a secret; then starts
- * its workload anew. Throws `network-not-told` with what the machine said.
+ * Tells a machine its network, by the operator's key and never by user data, because it may hold a secret; where that is
+ * news to it, its workload starts anew. A machine that is booting is waited for. Throws `network-not-told` with what the
+ * machine said, `AgentError` where it lets nobody in.
  */
 export async function tellNetwork(
   reach: Extract<Reach, { kind: "ssh" }>,
@@ -31,13 +34,12 @@ export async function tellNetwork(
     extension: { id: extension.id, version: extension.version, crx: await readFile(extension.crx, "base64") },
     settings: { origin: inside.origin, enrolCode },
   };
-  const { client, end } = await connectThrough({ ...reach, user: accounts.operator }, operator, () => undefined);
+  const { client, end } = await connectOnceBooted({ ...reach, user: accounts.operator }, operator);
   const deadline = setTimeout(end, answerMs);
   try {
     await new Promise<void>((resolve, reject) => {
       client.once("close", () => reject(failed(name, "the connection broke off")));
-      const restart = "systemctl try-restart 'gradientlab-browser.service'";
-      client.exec(`sudo sh -c "/usr/bin/node ${places.agent} network && ${restart}"`, (error, channel) => {
+      client.exec(`sudo /usr/bin/node ${places.agent} network`, (error, channel) => {
         if (error !== undefined) return reject(failed(name, error.message));
         let text = "";
         let code: number | null = null;
@@ -58,6 +60,20 @@ export async function tellNetwork(
   } finally {
     clearTimeout(deadline);
     end();
+  }
+}
+
+/** Until it has booted, a machine answers nobody, or breaks off, or lets root in only: all of that is tried again. */
+async function connectOnceBooted(to: Extract<Reach, { kind: "ssh" }>, key: SshKey): Promise<Connection> {
+  const deadline = performance.now() + bootMs;
+  for (;;) {
+    try {
+      return await connectThrough(to, key, () => undefined);
+    } catch (error) {
+      if (!(error instanceof AgentError) || error instanceof HostKeyRefused || performance.now() > deadline)
+        throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, retryMs));
   }
 }
 

@@ -124,7 +124,7 @@ export const machineNode: Resource<Inputs> = {
 };
 
 /** Brings the machine to what is wanted, on or off, and returns the resource's outputs. */
-async function settle({ node, userData, network, service }: Inputs, { home }: Around): Promise<Properties> {
+async function settle({ node, userData, network, service }: Inputs, { home, show }: Around): Promise<Properties> {
   const { key, power, revision, cpus, memoryMib, diskGib } = node;
   const directory = folderOf(home, key);
   const images = imagesIn(home);
@@ -133,7 +133,7 @@ async function settle({ node, userData, network, service }: Inputs, { home }: Ar
     // What a run that was cut left behind is no machine yet.
     await rm(directory, { recursive: true, force: true });
     const wanted = { key, machineId: randomUUID(), revision, cpus, memoryMib, diskGib };
-    await makeMachine(directory, wanted, userData, await ensureImage(), images);
+    await makeMachine(directory, wanted, userData, await ensureImage({ begins: show }), images);
   } else {
     const wanted = { key, machineId: before.machineId, revision, cpus, memoryMib, diskGib };
     const resized = cpus !== before.cpus || memoryMib !== before.memoryMib || diskGib !== before.diskGib;

@@ -7,6 +7,7 @@ import { ServiceInfo } from "../../../../practice/service-info.ts";
 import { checkoutOf } from "../../../home.ts";
 import { changedFields, type Properties, type Resource } from "../../../plugin/resource.ts";
 import { ExplainedError } from "../../../problem.ts";
+import { hostInside } from "../machine/emulator.ts";
 import { type GroupSpec, groupAlive, startGroup, stopGroup } from "../process/group.ts";
 
 const Inputs = z.strictObject({});
@@ -72,7 +73,7 @@ async function run(home: string): Promise<Properties> {
       {
         name: "service",
         account: "supervisor",
-        exec: ["{runtime}", program, "--directory", stateIn(home)],
+        exec: ["{runtime}", program, "--directory", stateIn(home), "--seen-as", hostInside],
         stopSeconds: 10,
       },
     ],
