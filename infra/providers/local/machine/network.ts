@@ -10,7 +10,7 @@ import { ExplainedError } from "../../../problem.ts";
 import { hostInside } from "./emulator.ts";
 
 /** Until the answer of a machine that is busy with its first boot is given up. */
-const answerMs = 120_000;
+const answerMs = 300_000;
 /** How long a machine may take to let the operator in: it may be booting, on a busy host and in software emulation. */
 const bootMs = 15 * 60_000;
 const retryMs = 1000;
