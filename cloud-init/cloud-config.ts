@@ -40,6 +40,8 @@ export const CloudConfig = z.strictObject({
   hostname: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "must be a host's name"),
   timezone: z.literal("Etc/UTC"),
   ssh_pwauth: z.literal(false),
+  // The one type that is shown and pinned; on the smallest machines an RSA key takes longer to make than all else.
+  ssh_genkeytypes: z.tuple([z.literal("ed25519")]),
   disable_root: z.literal(true),
   users: z.array(User).min(1),
   write_files: z.array(WriteFile).min(1),

@@ -21,6 +21,7 @@ export function collectorHostDocument({ hostname, diskGib, operatorKeys }: Colle
     hostname,
     timezone: "Etc/UTC",
     ssh_pwauth: false,
+    ssh_genkeytypes: ["ed25519"],
     disable_root: true,
     users: [
       {

@@ -41,6 +41,7 @@ export function nodeDocument(spec: MachineSpec): CloudConfig {
     hostname: `gl-${spec.key.replace("/", "-")}`,
     timezone: "Etc/UTC",
     ssh_pwauth: false,
+    ssh_genkeytypes: ["ed25519"],
     disable_root: true,
     users: users(),
     write_files: [...files(spec), ...units.map(({ name, text }) => file(`${places.units}/${name}`, text))].toSorted(
