@@ -32,7 +32,8 @@ const asAgent: Section = [
   ["ProtectHome", "yes"],
   ["PrivateTmp", "yes"],
   ["MemoryMax", "160M"],
-  ["TimeoutStartSec", "120"],
+  // On the smallest machines a boot leaves a program that starts for half a second elsewhere a hundredth of a processor.
+  ["TimeoutStartSec", "300"],
 ];
 
 /** Returns the units that every machine has: journal, verbs, firewall, compressed swap, status page. */
