@@ -5,6 +5,7 @@ import { forecast } from "./forecast.ts";
 import type { Ledger } from "./ledger.ts";
 import { dollars } from "./money.ts";
 import { phaseAt } from "./phase.ts";
+import { priceOf } from "./price.ts";
 import type { Problem } from "./problem.ts";
 
 /**
@@ -102,6 +103,7 @@ export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, a
     ],
     warnings: [
       ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, wanted, ledgers, at)),
+      ...standInWarnings(wanted, ledgers, at),
       ...ageWarnings(wanted, ledgers, at),
       ...endWarnings(wanted, ledgers, at),
     ],
@@ -208,7 +210,7 @@ function unpricedExcesses(before: Demand | null, wanted: Demand, ledgers: Ledger
           path: `${root}.accounts.${account.provider}.prices.${quantity}@${region}`,
           value: String(amount),
           message: `The price of ${title} in ${region} is not known, and the fleet would use ${amount} of it in ${key}, more than is free.`,
-          or: ` Or choose another region or size, or add the price with its source to the provider's ledger.`,
+          or: ` Or choose another region or size, or add the price: ${howToAdd(account.provider, region, ledgers.get(account.provider), [quantity])}.`,
           since: "the ledger lost its price",
         };
       });
@@ -383,17 +385,55 @@ function newestCheck(wanted: Demand, ledgers: Ledgers): string {
   return dates.toSorted().at(-1) ?? "the ledger";
 }
 
+/** Returns a sentence for each region where prices of another one stand in for those that are not known. */
+function standInWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
+  return Object.values(wanted.accounts).flatMap((account) => {
+    const ledger = ledgers.get(account.provider);
+    const byPlace = new Map<string, { region: string; readIn: string; quantities: string[] }>();
+    for (const { quantity, region, price, billedUnitHours } of linesOf(account, account.uses, ledgers, at)) {
+      const readIn = price?.readIn;
+      if (readIn === undefined || readIn === region || billedUnitHours === 0n) continue;
+      const place = byPlace.get(`${region} ${readIn}`) ?? { region, readIn, quantities: [] };
+      byPlace.set(`${region} ${readIn}`, place);
+      place.quantities.push(quantity);
+    }
+    return [...byPlace.values()].map(({ region, readIn, quantities }) => {
+      const titles = quantities.map((quantity) => ledger?.quantities[quantity]?.title ?? quantity).join(", ");
+      return `The ledger of ${account.provider} has no prices of ${region} for ${titles}: those of ${readIn} stand in, and the bill may differ. To add it: ${howToAdd(account.provider, region, ledger, quantities)}.`;
+    });
+  });
+}
+
+/** Returns how prices come into a ledger: by the command where the provider's price list has them, else by hand. */
+function howToAdd(provider: string, region: string, ledger: Ledger | undefined, quantities: readonly string[]): string {
+  const listed = quantities.every((quantity) =>
+    ledger?.prices.some((price) => price.quantity === quantity && price.key !== undefined),
+  );
+  return listed
+    ? `run npm run prices:refresh -- --provider ${provider} --region ${region} --write`
+    : `write it with source and day into infra/providers/${provider}/ledger.json`;
+}
+
+/** Returns which entries that the fleet's limits and costs rest on are older than the config wants them. */
 function ageWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
   const providers = [...new Set(Object.values(wanted.accounts).map(({ provider }) => provider))].toSorted();
   return providers.flatMap((provider) => {
     const ledger = ledgers.get(provider);
-    const entries = ledger === undefined ? [] : [...ledger.limits, ...ledger.free, ...ledger.prices];
+    const accounts = Object.values(wanted.accounts).filter((account) => account.provider === provider);
+    const used = accounts.flatMap(({ uses }) => Object.keys(uses).map((use) => use.replace(/ off$/, "")));
+    const quantities = new Set(used.map((use) => use.split("@")[0]));
+    const prices = used.flatMap((use) => {
+      const [quantity = "", region = ""] = use.split("@");
+      return ledger === undefined ? [] : (priceOf(ledger, quantity, region) ?? []);
+    });
+    const rules = ledger === undefined ? [] : [...ledger.limits, ...ledger.free];
+    const entries = [...rules.filter(({ quantity }) => quantities.has(quantity)), ...new Set(prices)];
     const old = entries.filter(({ checkedOn }) => daysBetween(new Date(checkedOn), at) > wanted.ledgerAgeDays);
     const [oldest] = old.map(({ checkedOn }) => checkedOn).toSorted();
     if (oldest === undefined) return [];
     const count = old.length === 1 ? "1 entry" : `${old.length} entries`;
     return [
-      `The ledger of ${provider} has ${count} older than ${wanted.ledgerAgeDays} days, the oldest of ${oldest}: look their sources up again and correct values and days in infra/providers/${provider}/ledger.json.`,
+      `This rests on ${count} of the ledger of ${provider} older than ${wanted.ledgerAgeDays} days, the oldest of ${oldest}: run npm run prices:refresh, and look up by hand what it does not know, in infra/providers/${provider}/ledger.json.`,
     ];
   });
 }

@@ -66,15 +66,23 @@ const Allowance = z.strictObject({
   ...dated,
 });
 
-/** A list price, in one region or, without one, in every region that has none of its own. */
-const Price = z.strictObject({
-  quantity: z.string(),
-  value: Decimal,
-  unit: z.enum(["count-hour", "OCPU-hour", "GiB-hour", "count-month", "GiB-month"]),
-  currency: z.literal("USD"),
-  region: z.string().optional(),
-  ...dated,
-});
+/**
+ * A list price, in one region or, without one, in every region that has none of its own. Where such a price was read in
+ * one region, `readIn` names it: elsewhere it stands in for what is not known, and the plan says so.
+ */
+const Price = z
+  .strictObject({
+    quantity: z.string(),
+    value: Decimal,
+    unit: z.enum(["count-hour", "OCPU-hour", "GiB-hour", "count-month", "GiB-month"]),
+    currency: z.literal("USD"),
+    region: z.string().optional(),
+    readIn: z.string().optional(),
+    /** By which fields the provider's own price list has it; without a key it is looked up by hand. */
+    key: z.record(z.string(), z.string()).optional(),
+    ...dated,
+  })
+  .refine(({ region, readIn }) => region === undefined || readIn === undefined, "Keep region or readIn");
 
 export const Ledger = z.strictObject({
   schema: z.literal(1),

@@ -6,7 +6,7 @@ import type { Usage } from "./providers/provider.ts";
 const nominalHours = 730;
 
 /** Returns a price's value in billionths of a dollar, without floating point. */
-function nanoUsd(value: string): bigint {
+export function nanoUsd(value: string): bigint {
   const [whole = "0", fraction = ""] = value.split(".");
   return BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0"));
 }

@@ -80,10 +80,12 @@ function factsOf(
 ): ReportFact[] {
   const facts = new Map<string, ReportFact>();
   for (const account of Object.values(demand.accounts))
-    for (const { quantity, price, allowance } of linesIn(account)) {
+    for (const { quantity, region, price, allowance } of linesIn(account)) {
       const title = `${account.provider}: ${ledgers.get(account.provider)?.quantities[quantity]?.title ?? quantity}`;
       if (price !== null && price.value !== "0") {
-        const what = price.region === undefined ? title : `${title} in ${price.region}`;
+        const stands = price.readIn !== undefined && price.readIn !== region;
+        const where = stands ? `${region}, as in ${price.readIn}` : (price.region ?? price.readIn);
+        const what = where === undefined ? title : `${title} in ${where}`;
         const { source, checkedOn } = price;
         facts.set(what, { what, value: `$${price.value} per ${price.unit}`, source, checkedOn });
       }

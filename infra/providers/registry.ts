@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import type { PriceList } from "../price-list.ts";
 import type { ProviderDeclare, ProviderFacts, ProviderPreparation } from "./provider.ts";
 
 // Loaded at once, not by import(): a program that declares resources after it gave up its turn is slower to start.
@@ -12,6 +13,8 @@ export interface Providers {
   declare(name: string): ProviderDeclare;
   /** Returns what a provider makes ready beforehand, where it has something; found beside the sources only. */
   preparation(name: string): ProviderPreparation | undefined;
+  /** Returns a provider's own price list; undefined where it has none, because it sells nothing. Sources only have it. */
+  priceList(name: string): PriceList | undefined;
 }
 
 /**
@@ -38,6 +41,10 @@ export function findProviders(program: string, extra: string | undefined): Provi
     preparation(name) {
       const file = moduleIn(folders.get(name) ?? "", "prepare");
       return file === undefined ? undefined : (load(file) as { readonly preparation: ProviderPreparation }).preparation;
+    },
+    priceList(name) {
+      const file = moduleIn(folders.get(name) ?? "", "prices");
+      return file === undefined ? undefined : (load(file) as { readonly priceList: PriceList }).priceList;
     },
   };
 }

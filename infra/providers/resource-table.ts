@@ -64,11 +64,11 @@ function costs(uses: readonly string[], ledger: Ledger): string {
     if (title === undefined) throw new Error(`The ledger has no quantity ${quantity}.`);
     const prices = ledger.prices
       .filter((price) => price.quantity === quantity)
-      .map(({ value, unit, region }) =>
-        Number(value) === 0
-          ? "nothing"
-          : `$${value} per ${unit.replace("count-", "").replace("-", " ")}${region === undefined ? "" : ` in ${region}`}`,
-      );
+      .map(({ value, unit, region, readIn }) => {
+        if (Number(value) === 0) return "nothing";
+        const where = region ?? (readIn === undefined ? undefined : `${readIn}, and for now elsewhere`);
+        return `$${value} per ${unit.replace("count-", "").replace("-", " ")}${where === undefined ? "" : ` in ${where}`}`;
+      });
     return `${title}: ${prices.length === 0 ? "no price in the ledger, and so refused beyond its free allowance" : prices.join(", ")}`;
   });
   return lines.join("<br>");

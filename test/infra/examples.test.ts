@@ -63,12 +63,4 @@ describe("the free tier example, when its year at Azure ends", () => {
       /this change does not raise it, so it passes\. The fleet costs \$0\.\d\d a day\./,
     );
   });
-
-  it("is told that its ledgers are old once they are", () => {
-    const { demand } = planned("free-tier-azure");
-    if (demand === null) throw new Error("it demands nothing");
-    expect(judge(demand, demand, ledgers, new Date("2027-06-01")).warnings.join("\n")).toMatch(
-      /The ledger of oci has \d+ entries older than 90 days, the oldest of 2026-11-21: look their sources up again/,
-    );
-  });
 });
