@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Access, sshRanges } from "./access.ts";
+import { adviceOn } from "./advice.ts";
 import type { Demand } from "./budget.ts";
 import { declareGroup } from "./group.ts";
 import type { Inventory, Reach } from "./inventory.ts";
@@ -9,6 +10,7 @@ import type {
   AccountSpec,
   NodeOutputs,
   NodeSpec,
+  ProviderFacts,
   ServiceOutputs,
   SiteAccess,
   SiteOutputs,
@@ -37,7 +39,9 @@ export interface FleetOutputs {
  * Returns the outputs of the stack.
  */
 export function declareFleet(plan: FleetPlan, { stack, providers, access, budgetFrom }: Around): FleetOutputs {
-  const fleet = declareRoot(stack, plan.demand);
+  const used = new Set(plan.sites.map((site) => site.provider));
+  const facts = [...providers.facts.values()].filter(({ name }) => used.has(name));
+  const fleet = declareRoot(stack, plan.demand, facts);
   const services = new Map(plan.services.map((name) => [name, new NetworkService(name, fleet)]));
   const sites = declareSites(fleet, plan, { stack, providers, access, budgetFrom });
   const collector = plan.collector === null ? null : declareCollector(fleet, plan.collector, plan, sites, providers);
@@ -85,18 +89,36 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
 
 /**
  * Declares the fleet's component and, where the plan uses anything that costs or is limited, the record of what was
- * accepted. Every other resource below the fleet, whoever declares it, is made to depend on that record.
+ * accepted. Every other resource below the fleet, whoever declares it, is made to depend on that record, and is told of
+ * in a sentence where its provider refuses it.
  */
-function declareRoot(stack: string, demand: Demand | null): pulumi.ComponentResource {
+function declareRoot(stack: string, demand: Demand | null, facts: readonly ProviderFacts[]): pulumi.ComponentResource {
   if (demand === null) return new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack);
   let budget: Budget | undefined;
+  const onError = adviceHook(facts);
   const afterBudget: pulumi.ResourceTransformation = ({ type, props, opts }) =>
     budget === undefined || type.startsWith("gradientlab:fleet:")
       ? undefined
-      : { props, opts: pulumi.mergeOptions(opts, { dependsOn: budget }) };
+      : { props, opts: pulumi.mergeOptions(opts, { dependsOn: budget, hooks: { onError: [onError] } }) };
   const fleet = new pulumi.ComponentResource("gradientlab:fleet:Fleet", stack, {}, { transformations: [afterBudget] });
   budget = new Budget(stack, demand, fleet);
   return fleet;
+}
+
+/**
+ * Returns the hook that says, in a plain `pulumi up` too, what to do where a provider refused a resource; the same sentence
+ * once. The engine is not asked to try again: the clouds' plugins do that themselves where it helps.
+ */
+function adviceHook(facts: readonly ProviderFacts[]): pulumi.ErrorHook {
+  const said = new Set<string>();
+  return new pulumi.ErrorHook("advice", ({ name, errors }) => {
+    for (const advice of errors.flatMap((text) => facts.flatMap((each) => adviceOn(name, text, each) ?? []))) {
+      if (said.has(advice)) continue;
+      said.add(advice);
+      void pulumi.log.warn(advice);
+    }
+    return false;
+  });
 }
 
 /** What the sites of a plan made, by provider and region. */

@@ -31,8 +31,8 @@ export interface Search {
   readonly providers: ReadonlyMap<string, ProviderFacts>;
   /** Returns the plan of the config as it is now. */
   readonly plan: () => Promise<FleetPlan>;
-  /** Brings the stack up. */
-  readonly up: () => Promise<Run>;
+  /** Brings the stack up as the plan says. */
+  readonly up: (plan: FleetPlan) => Promise<Run>;
   /** Returns what is there of the stack, each as `<type> <name>` in the words of the engine's diagnostics. */
   readonly made: () => Promise<ReadonlySet<string>>;
   /** Writes placements into the stack's config. */
@@ -65,7 +65,7 @@ export async function searchPlacement(search: Search): Promise<Run> {
   for (let tries = 1; ; tries++) {
     const plan = await search.plan();
     const begun = now();
-    const run = await search.up();
+    const run = await search.up(plan);
     const at = new Date(now()).toISOString();
     const failed = new Map<string, { readonly attempt: Attempt; readonly candidates: readonly Placement[] }>();
     const made = run.code === 0 ? new Set<string>() : await search.made();

@@ -14,6 +14,8 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Mutated answers of the practice network. */
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
+  /** Machines of the grant in the examples' phases, gone through on one stack. */
+  phases: { counts: { GRANT_MACHINES: "100" }, files: ["test/infra/stand-in/phases.test.ts"] },
   /** Random configs, ledgers and deployed states that plans and budgets are held to. */
   plans: { counts: { PLANS: "10000" }, files: ["test/infra/budget.test.ts"] },
 };

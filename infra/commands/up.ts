@@ -3,10 +3,18 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseConfig } from "../config.ts";
 import { checkout, type Home } from "../engine/environment.ts";
-import { ensureStack, madeResources, type PulumiRun, runPulumi, stackConfig } from "../engine/stack.ts";
+import {
+  ensureStack,
+  type FailureSign,
+  madeResources,
+  type PulumiRun,
+  recallFailures,
+  runPulumi,
+  stackConfig,
+} from "../engine/stack.ts";
 import { writePlacements } from "../engine/stack-file.ts";
 import { searchPlacement } from "../placement-search.ts";
-import { planFleet } from "../plan.ts";
+import { type FleetPlan, planFleet } from "../plan.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
 import { readInventory } from "./deployed.ts";
 import { makeReady } from "./make-ready.ts";
@@ -17,7 +25,8 @@ import { surroundingsOf } from "./surroundings.ts";
 export const usage = `npm run up [-- --stack <name>] [--for 6h]
 
 Makes the fleet as the stack's config says. It first looks at what is really there, so that a node whose machine or
-processes are gone comes back. Where a provider has no room for a machine, the next domain or machine type is written
+processes are gone comes back, and one that its provider keeps as failed is asked for again. A node that cannot be made
+holds up no other, nor the removal of what the config no longer has. Where a provider has no room for a machine, the next domain or machine type is written
 into the config and tried, once a minute at most, with growing pauses; each try is a line in attempts.jsonl.
   --stack <name>   the stack (dev)
   --for <time>     how long to look for room, such as 6h, 90m or 45s (6h); 0s tries once
@@ -107,14 +116,37 @@ export async function upLookingForRoom(
   place: Home,
   { stack, folder, say, forMs, now, sleep }: UpRun,
 ): Promise<PulumiRun> {
-  // With its preview, so that a config with mistakes fails before the refresh has touched anything.
-  const options = ["--yes", "--refresh", "--suppress-outputs", "--suppress-progress", "--color", "never"];
-  const up = async (): Promise<PulumiRun> => {
-    const run = await runPulumi(place, ["up", ...options, "--stack", stack], { folder, onLine: saySteps(say) });
-    await appendFile(logOf(place), `${run.output}\n`, { mode: 0o600 });
-    return run;
+  // With its preview, so that a config with mistakes fails before the refresh has touched anything. One node that cannot
+  // be made holds up no other, nor what goes away and may make the room that it needs.
+  const options = [
+    "--yes",
+    "--continue-on-error",
+    "--suppress-outputs",
+    "--suppress-progress",
+    "--color",
+    "never",
+    "--stack",
+    stack,
+  ];
+  const run = async (...more: readonly string[]): Promise<PulumiRun> => {
+    const done = await runPulumi(place, ["up", ...options, ...more], { folder, onLine: saySteps(say) });
+    await appendFile(logOf(place), `${done.output}\n`, { mode: 0o600 });
+    return done;
   };
   const surroundings = surroundingsOf(place.env);
+  const signsOf = ({ sites }: FleetPlan): FailureSign[] =>
+    [...new Set(sites.map(({ provider }) => provider))].flatMap(
+      (provider) => surroundings.providers.get(provider)?.failedMachine ?? [],
+    );
+  const up = async (plan: FleetPlan): Promise<PulumiRun> => {
+    const refreshed = await run("--refresh");
+    const signs = signsOf(plan);
+    if (refreshed.code !== 0 || signs.length === 0) return refreshed;
+    const failed = await recallFailures(place, stack, folder, signs);
+    if (failed.length === 0) return refreshed;
+    say(`${failed.join(", ")} failed at the provider before: asking it again`);
+    return await run();
+  };
   return await searchPlacement({
     stack,
     providers: surroundings.providers,
@@ -133,9 +165,18 @@ export async function upLookingForRoom(
   });
 }
 
-/** Returns a listener of the engine's lines that says what they tell of a resource, as `created local/0`. */
+/** What the engine does under the headings that it prints. */
+const stages: Readonly<Record<string, string>> = {
+  "Previewing update": "looking at what is there, and planning",
+  Updating: "making the changes",
+  Destroying: "removing",
+};
+
+/** Returns a listener of the engine's lines that says what they tell of its stages and of a resource, as `created local/0`. */
 export function saySteps(say: Say): (line: string) => void {
   return (line) => {
+    const stage = stages[/^([A-Z][a-z ]+) \(.+\):$/.exec(line)?.[1] ?? ""];
+    if (stage !== undefined) say(stage);
     const match = /^ [ +~-]{1,2} +\S+:\S+ (\S+) (created|updated|deleted|replaced|creating|updating|deleting)\b/.exec(
       line,
     );

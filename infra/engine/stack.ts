@@ -140,6 +140,50 @@ export async function madeResources(place: Home, stack: string, folder: string =
   );
 }
 
+/** How the engine's state tells of a resource that failed and stayed: its type, and a property with its value. */
+export interface FailureSign {
+  readonly type: string;
+  readonly property: string;
+  readonly value: string;
+}
+
+const Resources = z.looseObject({
+  deployment: z.looseObject({
+    resources: z
+      .array(
+        z.looseObject({
+          urn: z.string(),
+          type: z.string(),
+          outputs: z.record(z.string(), z.unknown()).optional(),
+          initErrors: z.array(z.string()).nullish(),
+        }),
+      )
+      .nullish(),
+  }),
+});
+
+/**
+ * Has the engine try again, at its next run, what its provider keeps as failed: a refresh takes a failed resource that is
+ * still there for a sound one, and nothing would ever mend it (https://github.com/pulumi/pulumi/issues/17949). Returns the
+ * names of those that it had forgotten, sorted.
+ */
+export async function recallFailures(
+  place: Home,
+  stack: string,
+  folder: string,
+  signs: readonly FailureSign[],
+): Promise<readonly string[]> {
+  const exported = Resources.parse(JSON.parse(await mustRun(place, ["stack", "export", "--stack", stack], { folder })));
+  const failed = (exported.deployment.resources ?? []).filter(
+    ({ type, outputs, initErrors }) =>
+      !initErrors?.length && signs.some((sign) => sign.type === type && outputs?.[sign.property] === sign.value),
+  );
+  if (failed.length === 0) return [];
+  for (const resource of failed) resource.initErrors = ["The provider says that it failed."];
+  await mustRun(place, ["stack", "import", "--stack", stack], { folder, input: JSON.stringify(exported) });
+  return failed.map(({ urn }) => urn.split("::").slice(3).join("::")).toSorted();
+}
+
 /** Returns whether the stack exists in this checkout's own state; nothing is made. */
 export async function stackExists(place: Home, stack: string, folder: string = checkout): Promise<boolean> {
   const { code, output } = await runPulumi(place, ["stack", "select", stack], { folder });

@@ -1,8 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { accounts } from "../../cloud-init/machine/layout.ts";
-import { capacityMeaning } from "../capacity.ts";
 import type { Reach } from "../inventory.ts";
-import type { Boot, NodeSpec, ProviderFacts } from "./provider.ts";
+import type { Boot, NodeSpec } from "./provider.ts";
 
 /** Returns the user data that a cloud's machine boots. Throws where a node boots another way, which no plan lets by. */
 export function userDataOf(boot: Boot, node: NodeSpec): string {
@@ -57,25 +56,3 @@ export function asked<Answer>(
     }),
   );
 }
-
-/**
- * Returns the hooks of a provider's machines: where there is no room for one, they tell a plain `pulumi up` which command
- * goes on looking. The engine is not asked to try again.
- */
-export function machineHooks(facts: ProviderFacts): pulumi.ResourceHookBinding {
-  const known = hooks.get(facts);
-  if (known !== undefined) return known;
-  const onError = new pulumi.ErrorHook(`room-${facts.name}`, ({ name, errors }) => {
-    const meaning = errors.map((text) => capacityMeaning(text, facts)).find((each) => each !== undefined);
-    if (meaning === "exhausted")
-      void pulumi.log.warn(
-        `${name} found no room where it was to go. Run npm run up: it writes the next place into the config and tries again, for six hours or as long as --for says.`,
-      );
-    return false;
-  });
-  const made = { onError: [onError] };
-  hooks.set(facts, made);
-  return made;
-}
-
-const hooks = new Map<ProviderFacts, pulumi.ResourceHookBinding>();

@@ -118,6 +118,13 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
    * an account may have no more of it anywhere. Left out where a provider says neither.
    */
   readonly capacity?: { readonly exhausted: readonly RegExp[]; readonly limit: readonly RegExp[] };
+  /** What to do about texts in which the provider refuses something else, each a sentence; the first that fits counts. */
+  readonly advice?: readonly { readonly says: RegExp; readonly fix: string }[];
+  /**
+   * How the engine's state tells of a machine that was accepted and then failed, where the provider keeps such a machine
+   * and a look at it finds nothing wrong: the resource's type, and a property of it with its value.
+   */
+  readonly failedMachine?: { readonly type: string; readonly property: string; readonly value: string };
   readonly ledger: Ledger;
   /** Returns how a node with these options boots and its system, where options decide; else the first of the traits. */
   bootOf?(options: Options): { readonly kind: BootKind; readonly os: OsName };

@@ -42,7 +42,7 @@ describe("the plan of a stack's file", () => {
 
   it("is a diagram of accounts and groups", () => {
     expect(asMermaid(told()).split("\n")[0]).toBe("flowchart LR");
-    expect(asMermaid(told())).toMatch(/central: 8 machines, \$\d+\.\d\d a month/);
+    expect(asMermaid(told())).toMatch(/google: 8 machines, \$\d+\.\d\d a month/);
   });
 
   it("leaves out what is encrypted, and names the line that is no YAML", () => {

@@ -46,6 +46,25 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
       /\bIPv4BasicSkuPublicIpCountLimitReached\b/,
     ],
   },
+  advice: [
+    {
+      says: /\bAuthorizationFailed\b/,
+      fix: "Azure lets these credentials not do it: check az login and accounts.azure, and give them the roles that docs/clouds/azure.md names. Then run the same command again: it goes on where this one stopped.",
+    },
+    {
+      says: /\bSubscriptionRequestsThrottled\b/,
+      fix: "Azure asked to slow down for longer than its plugin waits: run the same command again in some minutes. What was made stays.",
+    },
+    {
+      says: /\bPropertyChangeNotAllowed\b/,
+      fix: "Azure cannot change this on a machine that exists: raise the group's revision.machine, which makes its machines anew.",
+    },
+    {
+      says: /cannot create already existing resource/,
+      fix: "Something of that name is there and is not this stack's: remove it in the portal, or import it with pulumi import. Then run the same command again.",
+    },
+  ],
+  failedMachine: { type: "azure-native:compute:VirtualMachine", property: "provisioningState", value: "Failed" },
   ledger: parseLedger(ledger, "infra/providers/azure/ledger.json"),
   terms: [
     {

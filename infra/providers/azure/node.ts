@@ -3,10 +3,9 @@ import { NetworkInterface } from "@pulumi/azure-native/network/networkInterface.
 import { PublicIPAddress } from "@pulumi/azure-native/network/publicIPAddress.js";
 import * as pulumi from "@pulumi/pulumi";
 import { encodeUserData } from "../../../cloud-init/document.ts";
-import { machineHooks, placementOf, sshReach } from "../cloud-machine.ts";
+import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
-import { facts } from "./facts.ts";
 import { newestImage } from "./image.ts";
 import type { Site } from "./network.ts";
 
@@ -88,9 +87,12 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
       // What Azure would refuse to change, and its provider would try to.
       replaceOnChanges: ["location", "zones", "storageProfile.osDisk.managedDisk.storageAccountType"],
       deleteBeforeReplace: true,
-      hooks: machineHooks(facts),
     },
   );
+  void machine.provisioningState.apply((state) => {
+    if (state === "Failed")
+      void pulumi.log.warn(`${node.key} failed at Azure, which keeps it as it is. npm run up has Azure try again.`);
+  });
   const ip = address.ipAddress.apply((found) => found ?? "");
   return { machineId: machine.vmId, address: ip, placement: pulumi.output(domain), reach: sshReach(ip) };
 }

@@ -51,6 +51,20 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     exhausted: [/does not have enough resources available to fulfill the request/, /ZONE_RESOURCE_POOL_EXHAUSTED/],
     limit: [/Quota '\w+' exceeded\./],
   },
+  advice: [
+    {
+      says: /could not find default credentials/,
+      fix: "Google found no credentials: run gcloud auth application-default login. Then run the same command again: it goes on where this one stopped.",
+    },
+    {
+      says: /Error 403: Required '.+' permission/,
+      fix: "Google lets these credentials not do it: give them the roles that docs/clouds/google.md names in the project of accounts.gcp. Then run the same command again.",
+    },
+    {
+      says: /\brateLimitExceeded\b/,
+      fix: "Google asked to slow down for longer than its plugin waits: run the same command again in some minutes. What was made stays.",
+    },
+  ],
   ledger: parseLedger(ledger, "infra/providers/gcp/ledger.json"),
   terms: [
     {

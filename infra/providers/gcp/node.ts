@@ -1,10 +1,9 @@
 import { Instance } from "@pulumi/gcp/compute/instance.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { encodeUserData } from "../../../cloud-init/document.ts";
-import { machineHooks, placementOf, sshReach } from "../cloud-machine.ts";
+import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
-import { facts } from "./facts.ts";
 import type { Site } from "./network.ts";
 
 /** Declares one machine that boots `userData`. */
@@ -43,7 +42,6 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
       replacementTrigger: node.revision.machine,
       // The name is taken until the first is gone, and the free hours are those of one machine.
       deleteBeforeReplace: true,
-      hooks: machineHooks(facts),
     },
   );
   // A machine that is off has no address.

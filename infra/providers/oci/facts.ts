@@ -47,6 +47,24 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     exhausted: [/Out of host capacity/, /404-NotAuthorizedOrNotFound, shape \S+ not found/],
     limit: [/\bLimitExceeded\b/, /\bQuotaExceeded\b/],
   },
+  advice: [
+    {
+      says: /\bNotAuthenticated\b/,
+      fix: "Oracle did not accept the credentials: check ~/.oci/config and the key that it names. Then run the same command again: it goes on where this one stopped.",
+    },
+    {
+      says: /\bNotAuthorizedOrNotFound\b/,
+      fix: "Oracle says this of what is not there and of what the user may not see: check accounts.oci, its compartment and the user's policies. Then run the same command again.",
+    },
+    {
+      says: /\bTooManyRequests\b/,
+      fix: "Oracle asked to slow down for longer than its plugin waits: run the same command again in some minutes. What was made stays.",
+    },
+    {
+      says: /timeout while waiting for state/,
+      fix: "Oracle has accepted it and was slow: run the same command again, which looks at what became of it.",
+    },
+  ],
   ledger: parseLedger(ledger, "infra/providers/oci/ledger.json"),
   terms: [
     {

@@ -1,10 +1,9 @@
 import { Instance } from "@pulumi/oci/core/instance.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { encodeUserData } from "../../../cloud-init/document.ts";
-import { machineHooks, placementOf, sshReach } from "../cloud-machine.ts";
+import { placementOf, sshReach } from "../cloud-machine.ts";
 import { cloudName } from "../cloud-name.ts";
 import type { NodeOutputs, NodeSpec } from "../provider.ts";
-import { facts } from "./facts.ts";
 import type { Site } from "./network.ts";
 
 /** Declares one machine that boots `userData`. */
@@ -42,7 +41,6 @@ export function declareMachine(parent: pulumi.Resource, node: NodeSpec, userData
       replacementTrigger: node.revision.machine,
       // The free allowance has no room for two.
       deleteBeforeReplace: true,
-      hooks: machineHooks(facts),
     },
   );
   return {

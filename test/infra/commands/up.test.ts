@@ -65,7 +65,7 @@ describe("what an up that failed says", () => {
 });
 
 describe("the steps shown while it works", () => {
-  it("are what happens to resources, and nothing else that the engine prints", () => {
+  it("are its stages and what happens to resources, and nothing else that the engine prints", () => {
     const said: string[] = [];
     const hear = saySteps((text) => said.push(text));
     for (const line of [
@@ -79,6 +79,12 @@ describe("the steps shown while it works", () => {
       "",
     ])
       hear(line);
-    expect(said).toEqual(["creating home/0", "created home/0", "deleting home/1", "replaced home/2"]);
+    expect(said).toEqual([
+      "making the changes",
+      "creating home/0",
+      "created home/0",
+      "deleting home/1",
+      "replaced home/2",
+    ]);
   });
 });
