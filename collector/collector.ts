@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { sql } from "kysely";
+import { readAlertSettings, usualSettings } from "./alerts/settings.ts";
+import { watchAlerts } from "./alerts/watch.ts";
 import { buildServer, listen } from "./api/server.ts";
 import { changeBell } from "./api/stream.ts";
 import type { Config } from "./config.ts";
@@ -34,6 +36,8 @@ const agentsAtOnce = 4;
 // Other machines do the work there; what one of them answers is held in memory until it is stored.
 const machinesAtOnce = 32;
 const watchMs = 1_000;
+const alertsMs = 5_000;
+const outboxMs = 2_000;
 const housekeepingMs = 60_000;
 const changesKeptMs = 7 * 86_400_000;
 // A drained journal may arrive a little after the inventory that says its node is gone.
@@ -52,6 +56,7 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     }
   };
   try {
+    const alertSettings = config.alertsFile === null ? usualSettings : await readAlertSettings(config.alertsFile);
     const { broken, url: databaseUrl } = await openServer(config, log, endings);
     const database = await openDatabase(
       databaseUrl,
@@ -105,12 +110,16 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     if (accounts !== null) endings.push(() => accounts.stop());
     await accounts?.look();
     endings.push(keepSchedule(schedule, log, now));
+    const alerts = watchAlerts(alertSettings, { ...shared, fetch: globalThis.fetch });
     endings.push(
       repeat(watchMs, log, "watch", async () => {
         await accounts?.look();
         await importSpool?.();
         await Promise.all([fleet.watchSilence(), accounts?.watchAbsence()]);
       }),
+      repeat(alertsMs, log, "watch over the fleet", () => alerts.look()),
+      repeat(outboxMs, log, "delivery of alerts", () => alerts.deliver()),
+      async () => alerts.stop(),
       repeat(housekeepingMs, log, "housekeeping", async () => {
         await pruneChanges(database, new Date(now().getTime() - changesKeptMs));
         await noteDeletedUnread(database, new Date(now().getTime() - drainGraceMs));

@@ -17,6 +17,8 @@ export interface Config {
   readonly spoolDirectory: string | null;
   /** The private key with which nodes are asked over SSH; null: only nodes on this machine can be asked. */
   readonly sshKeyFile: string | null;
+  /** Which alerts are told on which channels; null: every rule, on the page alone. Holds secrets. */
+  readonly alertsFile: string | null;
   readonly host: string;
   readonly port: number;
   /** The built dashboard; null: the API alone. */
@@ -47,6 +49,7 @@ const Environment = z.object({
   NETWORKS: path.optional(),
   SPOOL: path.optional(),
   SSH_KEY: path.optional(),
+  ALERTS: path.optional(),
   HOST: z
     .string()
     .refine((value) => value === "localhost" || isIP(value) !== 0, "give an IP address to listen on, or localhost")
@@ -97,6 +100,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     networksDirectory: data.NETWORKS ?? null,
     spoolDirectory: data.SPOOL ?? null,
     sshKeyFile: data.SSH_KEY ?? null,
+    alertsFile: data.ALERTS ?? null,
     host: data.HOST,
     port: data.PORT,
     webRoot: data.WEB_ROOT ?? null,

@@ -10,6 +10,7 @@ export async function openApiDocument(): Promise<unknown> {
   const app = await buildServer({
     database,
     workloads: workloadsIn(null),
+    now: () => new Date(),
     host: "127.0.0.1",
     webRoot: null,
     bell: { listen: () => () => undefined, stop: async () => undefined },

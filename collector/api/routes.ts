@@ -3,6 +3,7 @@ import { isSafeNumber, parse } from "lossless-json";
 import { z } from "zod";
 import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
 import { adapterOf } from "../networks/adapters.ts";
+import { alertRows, markAlert } from "../store/alerts.ts";
 import type { Database } from "../store/database.ts";
 import {
   factRows,
@@ -22,6 +23,8 @@ import {
 import { paging, readPage } from "./paging.ts";
 import { notFound } from "./problem.ts";
 import {
+  AlertList,
+  AlertMark,
   FactList,
   GapList,
   IncarnationList,
@@ -44,6 +47,7 @@ import {
 export interface RouteDependencies {
   readonly database: Database;
   readonly workloads: FindWorkload;
+  readonly now: () => Date;
 }
 
 const Group = z.string().regex(/^[a-z][a-z0-9-]{0,19}$/, "must be a group's name");
@@ -66,7 +70,7 @@ const range = { from: Instant.describe("Inclusive."), to: Instant.describe("Excl
 const factFilters = { metric: z.string().max(100).optional(), day: z.iso.date().optional(), ...range };
 
 /** Serves everything below `/api/v1` that is read once; the live stream is apart. */
-export function serveRoutes(app: FastifyInstance, { database, workloads }: RouteDependencies): void {
+export function serveRoutes(app: FastifyInstance, { database, workloads, now }: RouteDependencies): void {
   const nodeId = async (params: z.infer<typeof NodeParams>): Promise<number> => {
     const key = `${params.group}/${params.slot}`;
     const id = await nodeIdOf(database, key);
@@ -429,6 +433,59 @@ export function serveRoutes(app: FastifyInstance, { database, workloads }: Route
       ),
   );
 
+  const Alerts = z.strictObject({
+    open: z
+      .enum(["true", "false"])
+      .transform((text) => text === "true")
+      .optional(),
+    rule: z.string().max(100).optional(),
+    ...paging,
+  });
+  get(
+    app,
+    "/alerts",
+    "What somebody should know of, the newest first.",
+    { query: Alerts, answer: AlertList },
+    ({ query }) =>
+      readPage(
+        query,
+        IdPlace,
+        async (place, limit) =>
+          alertRows(database, {
+            ...(query.open === undefined ? {} : { open: query.open }),
+            ...(query.rule === undefined ? {} : { rule: query.rule }),
+            ...(place === undefined ? {} : { after: place[0] }),
+            limit,
+          }),
+        (row) => ({
+          id: row.id,
+          rule: row.rule,
+          subject: row.subject,
+          severity: row.severity,
+          summary: row.summary,
+          fix: row.fix,
+          since: row.since.toISOString(),
+          openedAt: row.opened_at.toISOString(),
+          resolvedAt: row.resolved_at?.toISOString() ?? null,
+          acknowledgedAt: row.acknowledged_at?.toISOString() ?? null,
+          readAt: row.read_at?.toISOString() ?? null,
+          toldAt: row.told_at?.toISOString() ?? null,
+          escalatedAt: row.escalated_at?.toISOString() ?? null,
+        }),
+        (row) => [row.id],
+      ),
+  );
+  for (const [path, column, summary] of [
+    ["/alerts/:id/ack", "acknowledged_at", "Says that somebody sees to the alert: it is not told again."],
+    ["/alerts/:id/read", "read_at", "Says that somebody has read of the alert."],
+  ] as const) {
+    mark(app, path, summary, async (id) => {
+      const at = now();
+      if (!(await markAlert(database, id, column, at))) throw notFound(`alert ${id}`);
+      return { id, at: at.toISOString() };
+    });
+  }
+
   get(
     app,
     "/gaps",
@@ -517,6 +574,26 @@ function get<Params extends z.ZodType, Query extends z.ZodType, Answer extends z
   app.get(path, { schema }, (request) =>
     handle({ params: request.params as z.output<Params>, query: request.query as z.output<Query> }),
   );
+}
+
+const MarkParams = z.strictObject({ id: Id });
+
+/** Adds a route that marks the thing of an id. It is asked for with POST and an empty JSON object. */
+function mark(
+  app: FastifyInstance,
+  path: string,
+  summary: string,
+  handle: (id: string) => Promise<z.output<typeof AlertMark>>,
+): void {
+  const schema: FastifySchema & { readonly summary: string } = {
+    summary,
+    params: MarkParams,
+    querystring: Nothing,
+    // A page of somebody else's cannot send JSON here without being asked whether it may.
+    body: Nothing,
+    response: { 200: AlertMark },
+  };
+  app.post(path, { schema }, (request) => handle((request.params as z.output<typeof MarkParams>).id));
 }
 
 function bounds(query: { from?: Date | undefined; to?: Date | undefined }): { from?: Date; to?: Date } {

@@ -117,7 +117,7 @@ function refusal(error: z.ZodError, part: string | undefined): ApiProblem {
       ? `${issue.keys.join(", ")} is not known here`
       : `${issue.path.join(".")}: ${issue.message}`,
   );
-  const code = part === "params" ? "bad-path" : "bad-query";
+  const code = part === "params" ? "bad-path" : part === "body" ? "bad-body" : "bad-query";
   return new ApiProblem(400, code, `${sentences.join("; ")}.`, "See /api/v1/openapi.json.");
 }
 

@@ -233,10 +233,28 @@ const RunItem = z.object({
   answeredBy: z.string().nullable().describe("The later run that answered for this missed due time."),
 });
 
+/** Something that somebody should know of. */
+const AlertItem = z.object({
+  id: z.string(),
+  rule: z.string(),
+  subject: z.string().describe("What it is about: a node's key, an account, a job, a phase, a channel."),
+  severity: z.enum(["info", "warning", "critical"]),
+  summary: z.string(),
+  fix: z.string().describe("What to do about it."),
+  since: Instant.describe("When it began, by the clock of its evidence."),
+  openedAt: Instant,
+  resolvedAt: Instant.nullable().describe("null: it is open."),
+  acknowledgedAt: Instant.nullable(),
+  readAt: Instant.nullable(),
+  toldAt: Instant.nullable().describe("When a message was made of it; null: not yet, or it ended before."),
+  escalatedAt: Instant.nullable().describe("When it was told again because nobody acknowledged it."),
+});
+export type AlertItem = z.infer<typeof AlertItem>;
+
 /**
  * One message of `/stream`: `event: change`, its `id` is what `Last-Event-ID` or `after` resumes from. `topic` says what
  * changed and `subject` which: topic `node`, subject a node's key; topic `account`, subject `<network>/<account>`; topic
- * `inventory`, subject the stack. Read the thing again to see it. `event: reset` (the same fields, topic `reset`) means that
+ * `inventory`, subject the stack; topic `alert`, subject empty. Read the thing again to see it. `event: reset` (the same fields, topic `reset`) means that
  * the asked-for id is too old or unknown: read everything again.
  */
 export const ChangeItem = z.object({ id: z.string(), at: Instant, topic: z.string(), subject: z.string() });
@@ -273,6 +291,11 @@ export const IncarnationList = listOf(IncarnationItem);
 export type IncarnationList = z.infer<typeof IncarnationList>;
 export const RunList = listOf(RunItem);
 export type RunList = z.infer<typeof RunList>;
+
+export const AlertList = listOf(AlertItem);
+export type AlertList = z.infer<typeof AlertList>;
+/** What an alert was marked with. */
+export const AlertMark = z.object({ id: z.string(), at: Instant });
 
 /** `/readyz`: 200 when `ready`, 503 when not; `waiting` names what is missing. */
 export const Ready = z.object({ ready: z.boolean(), waiting: z.array(z.string()) });

@@ -1,5 +1,7 @@
+import type { JournalLine } from "../../cloud-init/agent/line.ts";
 import type { SamplesHeader, SamplesItem } from "../../cloud-init/agent/samples.ts";
 import { ExplainedError } from "../../infra/problem.ts";
+import { watchedEvents } from "../alerts/rules.ts";
 import { type FoldMemory, foldLines, type LineRules, type ToldIdentity } from "../states/lines.ts";
 import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
@@ -125,6 +127,12 @@ export async function storeJournalPart(
     for (const { from, to } of folded.missing) {
       await addGap(transaction, node.id, "no-samples", from, to, "The node took no sample.");
     }
+    await noteEvents(
+      transaction,
+      node.id,
+      lines.map(({ line }) => line),
+      now,
+    );
     if (node.network !== null && node.gone_at === null) {
       for (const identity of folded.identities) {
         await tie(transaction, node.id, journal.incarnationId, node.network, identity);
@@ -237,6 +245,7 @@ async function noteReplacement(
     .values({
       node_id: part.nodeId,
       at: to,
+      seen_at: now,
       name: "journal replaced",
       detail: JSON.stringify({ from: previous.uuid, cursor: Number(previous.cursor), to: part.header.journal }),
     })
@@ -282,6 +291,29 @@ async function recordHoles(
     }
     last = item.n;
   }
+}
+
+/** Notes the events among `lines` that alerts look at, with the instant at which they were learnt of. */
+async function noteEvents(
+  transaction: InTransaction,
+  nodeId: number,
+  lines: readonly JournalLine[],
+  now: Date,
+): Promise<void> {
+  const events = lines.flatMap(({ j, n, at, event }) =>
+    event !== undefined && watchedEvents.includes(event.name)
+      ? [
+          {
+            node_id: nodeId,
+            at: new Date(at),
+            seen_at: now,
+            name: event.name,
+            detail: JSON.stringify({ journal: j, n }),
+          },
+        ]
+      : [],
+  );
+  if (events.length > 0) await transaction.insertInto("node_event").values(events).execute();
 }
 
 async function addGap(

@@ -1,5 +1,7 @@
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { Reach } from "../../infra/inventory.ts";
+import type { MessageKind } from "../alerts/messages.ts";
+import type { Severity } from "../alerts/rules.ts";
 import type { CounterKind, LayerName, ReadingOutcome, VerdictClass } from "../api/types.ts";
 import type { FoldMemory } from "../states/lines.ts";
 import type { RewardMemory } from "../states/reward.ts";
@@ -7,6 +9,8 @@ import type { RewardMemory } from "../states/reward.ts";
 /** `bigint` columns travel as text: they may pass 2^53. */
 type Identity = ColumnType<string, never, never>;
 type BigInteger = ColumnType<string, string | number | bigint, string | number | bigint>;
+/** A column that is null where nothing is given. */
+type Optional<Value> = ColumnType<Value | null, Value | null | undefined, Value | null>;
 type Json = JSONColumnType<Record<string, unknown>, string, string>;
 
 interface RollupTable {
@@ -165,13 +169,49 @@ export interface Tables {
     to_at: Date | null;
     reason: string;
   };
-  node_event: { id: Identity; node_id: number; at: Date; name: string; detail: Json };
+  node_event: { id: Identity; node_id: number; at: Date; name: string; detail: Json; seen_at: Date };
+  alert: {
+    id: Identity;
+    rule: string;
+    subject: string;
+    severity: Severity;
+    summary: string;
+    fix: string;
+    since: Date;
+    opened_at: Date;
+    resolved_at: Optional<Date>;
+    acknowledged_at: Optional<Date>;
+    read_at: Optional<Date>;
+    told_at: Optional<Date>;
+    escalated_at: Optional<Date>;
+    end_told_at: Optional<Date>;
+  };
+  alert_message: {
+    id: string;
+    at: Date;
+    rule: string;
+    kind: MessageKind;
+    severity: Severity;
+    title: string;
+    body: string;
+    alerts: JSONColumnType<string[], string, string>;
+  };
+  alert_delivery: {
+    message_id: string;
+    channel: string;
+    attempts: Generated<number>;
+    next_try_at: Date;
+    lease_until: Optional<Date>;
+    delivered_at: Optional<Date>;
+    given_up_at: Optional<Date>;
+    reason: Optional<string>;
+  };
   job: {
     name: string;
     cron: string | null;
     planned_until: Date;
-    busy_until: ColumnType<Date | null, Date | null | undefined, Date | null>;
-    ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    busy_until: Optional<Date>;
+    ended_at: Optional<Date>;
   };
   run: {
     id: Identity;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { accessKeyFile } from "../access-keys.ts";
 import { checkout } from "../engine/environment.ts";
@@ -28,12 +28,14 @@ export interface CollectorProcess {
 /** Returns the environment of a collector that works for this home folder. */
 export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
   const { home, port, env } = place;
+  const alerts = join(home, "alerts.json");
   return {
     ...env,
     DATA_DIR: join(home, "data"),
     INVENTORY: join(home, "inventory.json"),
     NETWORKS: join(home, "networks"),
     SPOOL: join(home, "spool"),
+    ...(existsSync(alerts) ? { ALERTS: alerts } : {}),
     SSH_KEY: accessKeyFile(home, "collector"),
     WEB_ROOT: join(checkout, "collector", "web", "dist"),
     PORT: String(port),

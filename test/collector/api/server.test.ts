@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { hostAllowed } from "../../../collector/api/hosts.ts";
@@ -29,6 +30,7 @@ beforeEach(async () => {
   app = await buildServer({
     database,
     workloads: workloadsIn(null),
+    now: () => now,
     host: "127.0.0.1",
     webRoot,
     bell: { listen: () => () => undefined, stop: async () => undefined },
@@ -139,6 +141,7 @@ describe("the API", () => {
       ["/api/v1/readings/1", types.ReadingItem],
       ["/api/v1/runs", types.RunList],
       ["/api/v1/gaps", types.GapList],
+      ["/api/v1/alerts", types.AlertList],
     ];
     for (const [path, form] of forms) {
       const { status, body } = await get(path);
@@ -216,6 +219,40 @@ describe("the API", () => {
     expect(answer.status).toBe(status);
     expect(answer.type).toContain("application/problem+json");
     expect(types.ProblemDetails.parse(answer.body)).toMatchObject({ status, code });
+  });
+
+  it("lists alerts, and marks them as read and as seen to only for who asks in JSON", async () => {
+    await sql`insert into alert (rule, subject, severity, summary, fix, since, opened_at, resolved_at)
+      select 'node-silent', 'home/' || n, 'critical', 'It is silent.', 'Look.', ${now}, ${now}, case when n = 0 then ${now}::timestamptz end
+      from generate_series(0, 2) as n`.execute(database);
+    const subjects = async (query: string): Promise<string[]> =>
+      types.AlertList.parse((await get(`/api/v1/alerts${query}`)).body).items.map(({ subject }) => subject);
+    expect(await subjects("")).toEqual(["home/2", "home/1", "home/0"]);
+    expect(await subjects("?open=true&rule=node-silent")).toEqual(["home/2", "home/1"]);
+    expect(await subjects("?open=false")).toEqual(["home/0"]);
+
+    const post = (path: string, type: string, body: string) =>
+      app.inject({
+        method: "POST",
+        url: `/api/v1/alerts/${path}`,
+        headers: { host: "127.0.0.1:8080", "content-type": type },
+        body,
+      });
+    // What a form of a foreign page can send.
+    for (const type of ["text/plain", "application/x-www-form-urlencoded"])
+      expect((await post("2/ack", type, "{}")).statusCode).toBeGreaterThanOrEqual(400);
+    expect((await post("2/ack", "application/json", '{"by":"me"}')).json()).toMatchObject({ code: "bad-body" });
+    expect((await post("9/ack", "application/json", "{}")).json()).toMatchObject({ code: "not-found" });
+    expect(types.AlertMark.parse((await post("2/read", "application/json", "{}")).json())).toEqual({
+      id: "2",
+      at: now.toISOString(),
+    });
+    expect((await post("3/ack", "application/json", "{}")).statusCode).toBe(200);
+    const { items } = types.AlertList.parse((await get("/api/v1/alerts?open=true")).body);
+    expect(items.map(({ readAt, acknowledgedAt }) => [readAt !== null, acknowledgedAt !== null])).toEqual([
+      [true, true],
+      [true, false],
+    ]);
   });
 
   it("does not answer a page that came here by a foreign name", async () => {

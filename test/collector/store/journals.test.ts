@@ -2,9 +2,11 @@ import { randomUUID } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { encodeLine, type JournalLine } from "../../../cloud-init/agent/line.ts";
 import { readSamples } from "../../../cloud-init/agent/samples.ts";
+import { plainLayers } from "../../../collector/inventory/workloads.ts";
 import type { LineRules } from "../../../collector/states/lines.ts";
 import { changesOfSilence } from "../../../collector/states/lines.ts";
 import { applyConclusion } from "../../../collector/store/absence.ts";
+import { alertPicture } from "../../../collector/store/alerts.ts";
 import type { Database } from "../../../collector/store/database.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { journalCursor, type StoredPart, storeJournalPart } from "../../../collector/store/journals.ts";
@@ -145,6 +147,21 @@ describe("storing a part of a journal", () => {
     ]);
     expect(await journalCursor(database, nodeId)).toEqual({ journal: fresh.id, n: 1 });
     expect(await numbers()).toEqual([1, 1]);
+  });
+
+  it("notes the events that alerts look at, once, with the instant at which it learnt of them", async () => {
+    const lines = journal();
+    write(lines, 1, 10, { kind: "event", event: { name: "host-key-changed" } });
+    write(lines, 2, 20, { kind: "event", event: { name: "boot" } });
+    write(lines, 3, 30, { kind: "event", event: { name: "logins-failed", count: 3 } });
+    await store(lines, 1, lines.lines);
+    await store(lines, 3, []);
+    const picture = async (when: Date) => (await alertPicture(database, async () => plainLayers, when)).events;
+    expect(await picture(now)).toEqual([
+      { node: "home/0", name: "host-key-changed", count: 1, first: new Date(at(10)), last: new Date(at(10)) },
+      { node: "home/0", name: "logins-failed", count: 1, first: new Date(at(30)), last: new Date(at(30)) },
+    ]);
+    expect(await picture(new Date(now.getTime() + 86_400_000))).toEqual([]);
   });
 
   it("opens another journal for another machine of the node without calling the old one replaced", async () => {
