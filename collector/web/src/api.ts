@@ -1,5 +1,5 @@
 import { ExplainedError } from "../../../infra/problem.ts";
-import type { GapItem, NodeItem, ProblemDetails, SampleItem, StateItem } from "../../api/types.ts";
+import type { AlertItem, GapItem, NodeItem, ProblemDetails, SampleItem, StateItem } from "../../api/types.ts";
 import { setClock } from "./clock.ts";
 
 // Relative, so that the page also works behind a proxy that serves it under a folder.
@@ -47,6 +47,20 @@ export function readGaps(key: string, signal: AbortSignal): Promise<readonly Gap
   return readAll<GapItem>(`nodes/${key}/gaps`, {}, signal);
 }
 
+/** Returns the alerts that are open. Throws as `getJson`. */
+export function readOpenAlerts(signal: AbortSignal): Promise<readonly AlertItem[]> {
+  return readAll<AlertItem>("alerts", { open: "true", limit: "1000" }, signal);
+}
+
+/** Says that somebody sees to an alert. Throws as `getJson`. */
+export async function acknowledge(id: string): Promise<void> {
+  await getJson(`${root}/alerts/${id}/ack`, new AbortController().signal, {
+    method: "POST",
+    body: "{}",
+    headers: { "content-type": "application/json" },
+  });
+}
+
 /** Returns all items of a list, page after page. */
 async function readAll<Item>(path: string, query: Query, signal: AbortSignal): Promise<readonly Item[]> {
   const items: Item[] = [];
@@ -71,10 +85,15 @@ async function readPage<Item>(path: string, query: Query, signal: AbortSignal): 
  * Returns the JSON at `url`. Throws an `ExplainedError`: the collector's own problem where it answered with one,
  * `api-unreachable` where nothing answered, `api-strange` where the answer was no JSON; an `AbortError` when `signal` fires.
  */
-async function getJson<Answer>(url: string, signal: AbortSignal): Promise<Answer> {
+async function getJson<Answer>(url: string, signal: AbortSignal, request: RequestInit = {}): Promise<Answer> {
   let response: Response;
   try {
-    response = await fetch(url, { signal, cache: "no-store", headers: { accept: "application/json" } });
+    response = await fetch(url, {
+      ...request,
+      signal,
+      cache: "no-store",
+      headers: { accept: "application/json", ...request.headers },
+    });
   } catch (error) {
     if (signal.aborted) throw error;
     throw new ExplainedError(

@@ -1,4 +1,4 @@
-import type { NodeItem } from "../../api/types.ts";
+import type { AlertItem, NodeItem } from "../../api/types.ts";
 import { mergeNodes, withNode } from "./fleet.ts";
 
 /** A failure as the page shows it: what happened, what to do, and a stable code. */
@@ -17,6 +17,8 @@ export type Connection =
 /** All the page knows of the fleet. `nodes` is null until the first answer; `updatedAt` is when the last one came. */
 export interface LiveState {
   readonly nodes: readonly NodeItem[] | null;
+  /** The alerts that are open. */
+  readonly alerts: readonly AlertItem[];
   readonly updatedAt: number | null;
   readonly connection: Connection;
   /** Why the last request failed; null when it did not. Nodes read before stay. */
@@ -27,6 +29,7 @@ export interface LiveState {
 export type LiveEvent =
   | { readonly kind: "nodes"; readonly nodes: readonly NodeItem[]; readonly at: number }
   | { readonly kind: "node"; readonly node: NodeItem; readonly at: number }
+  | { readonly kind: "alerts"; readonly alerts: readonly AlertItem[] }
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "opened"; readonly at: number }
   | { readonly kind: "lost"; readonly at: number };
@@ -34,6 +37,7 @@ export type LiveEvent =
 /** What is known before anything was read. */
 export const nothingYet: LiveState = {
   nodes: null,
+  alerts: [],
   updatedAt: null,
   connection: { kind: "connecting" },
   failure: null,
@@ -46,6 +50,8 @@ export function reduceLive(state: LiveState, event: LiveEvent): LiveState {
       return { ...state, nodes: mergeNodes(state.nodes ?? [], event.nodes), updatedAt: event.at, failure: null };
     case "node":
       return { ...state, nodes: withNode(state.nodes ?? [], event.node), updatedAt: event.at, failure: null };
+    case "alerts":
+      return { ...state, alerts: event.alerts };
     case "failed":
       return { ...state, failure: event.failure };
     case "opened":

@@ -1,6 +1,6 @@
 import { ExplainedError } from "../../../infra/problem.ts";
 import type { ChangeItem } from "../../api/types.ts";
-import { readNode, readNodes, streamUrl } from "./api.ts";
+import { readNode, readNodes, readOpenAlerts, streamUrl } from "./api.ts";
 import { backoff } from "./backoff.ts";
 import { collectorNow } from "./clock.ts";
 import { type Failure, type LiveEvent, type LiveState, nothingYet, reduceLive } from "./live-state.ts";
@@ -29,6 +29,7 @@ export function follow(): Live {
   let state = nothingYet;
   let touched = new Set<string>();
   let everything = false;
+  let alerts = false;
   let reading = false;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   let readFailures = 0;
@@ -56,9 +57,12 @@ export function follow(): Live {
     reading = true;
     const keys = [...touched];
     const all = everything || keys.length > readSinglyAtMost;
+    const alertsToo = everything || alerts;
     touched = new Set();
     everything = false;
+    alerts = false;
     try {
+      if (alertsToo) happen({ kind: "alerts", alerts: await readOpenAlerts(never) });
       if (all) happen({ kind: "nodes", nodes: await readNodes(never), at: collectorNow() });
       else
         for (const node of await Promise.all(keys.map((key) => readNode(key, never))))
@@ -72,7 +76,8 @@ export function follow(): Live {
     } finally {
       reading = false;
     }
-    if (everything || touched.size > 0) readLater(readFailures === 0 ? gatherMs : backoff(readFailures, Math.random()));
+    if (everything || alerts || touched.size > 0)
+      readLater(readFailures === 0 ? gatherMs : backoff(readFailures, Math.random()));
   };
 
   const readEverything = (ms: number) => {
@@ -95,6 +100,7 @@ export function follow(): Live {
       lastChange = message.lastEventId || lastChange;
       const change = JSON.parse(message.data) as ChangeItem;
       if (change.topic === "node") touched.add(change.subject);
+      else if (change.topic === "alert") alerts = true;
       else everything = true;
       readLater(gatherMs);
     });

@@ -1,5 +1,6 @@
 import { type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
-import type { NodeItem } from "../../api/types.ts";
+import type { AlertItem, NodeItem } from "../../api/types.ts";
+import { AlertList } from "./alert-list.tsx";
 import { Announcer } from "./announcer.tsx";
 import { countStandings, type View } from "./fleet.ts";
 import { FleetView } from "./fleet-view.tsx";
@@ -36,6 +37,7 @@ export function Page({ live }: { readonly live: Live }) {
         {state.failure !== null && (
           <FailureNotice failure={state.failure} readAt={state.updatedAt} onRetry={live.retry} />
         )}
+        <AlertList alerts={key === null ? state.alerts : state.alerts.filter((alert) => isOf(alert, key))} />
         {key === null ? (
           (nodes !== null || state.failure === null) && <FleetView nodes={nodes} view={view} onView={setView} />
         ) : node !== undefined ? (
@@ -49,6 +51,11 @@ export function Page({ live }: { readonly live: Live }) {
       <Announcer nodes={nodes} connection={state.connection} />
     </>
   );
+}
+
+/** Whether an alert is about the node: its subject is the key, or begins with it. */
+function isOf({ subject }: AlertItem, key: string): boolean {
+  return subject === key || subject.startsWith(`${key} `);
 }
 
 function UnknownNode({ nodeKey }: { readonly nodeKey: string }) {

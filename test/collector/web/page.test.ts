@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { AlertItem } from "../../../collector/api/types.ts";
 import { build } from "../../../collector/web/build.ts";
 import { findBrowser } from "../../../infra/browser.ts";
 import {
@@ -229,6 +230,93 @@ describe("a change", () => {
   });
 });
 
+/** An open alert of a node that is silent, with `more` as given. */
+function alert(id: number, more: Partial<AlertItem> = {}): AlertItem {
+  return {
+    id: String(id),
+    rule: "node-silent",
+    subject: `home/${id}`,
+    severity: "critical" as const,
+    summary: `home/${id} is silent since 2027-03-01 00:00 UTC: no sample comes.`,
+    fix: "Look whether its machine runs.",
+    since: ago(600),
+    openedAt: ago(300 - id),
+    resolvedAt: null,
+    acknowledgedAt: null,
+    readAt: null,
+    toldAt: null,
+    escalatedAt: null,
+    ...more,
+  };
+}
+
+describe("alerts", () => {
+  const say = (...alerts: AlertItem[]): void => {
+    for (const each of alerts) server.alerts.set(each.id, each);
+    server.tell("alert", "");
+  };
+
+  test("come and go by themselves, and one that somebody sees to stands apart", async () => {
+    put(healthyNode("home", 0));
+    const page = await openPage();
+    await page.getByRole("link", { name: "home/0" }).waitFor();
+    expect(await page.getByRole("heading", { name: "Alerts" }).count()).toBe(0);
+
+    say(
+      alert(0),
+      alert(1, { severity: "warning", rule: "reward-stalled", summary: "The points of home/1 stand still." }),
+    );
+    const list = page.getByRole("region", { name: "Alerts" });
+    await list.getByText("home/0 is silent since").waitFor();
+    expect(await list.getByRole("heading").innerText()).toContain("2 open");
+    expect(await list.locator(".alert-summary").allInnerTexts()).toEqual([
+      expect.stringContaining("home/0 is silent"),
+      expect.stringContaining("The points of home/1"),
+    ]);
+
+    await list.getByRole("button", { name: /^Acknowledge: home\/0 is silent/ }).click();
+    await list.getByText("1 that somebody sees to").waitFor();
+    expect(server.requests).toContain("POST /api/v1/alerts/0/ack");
+    server.alerts.clear();
+    server.tell("alert", "");
+    await list.waitFor({ state: "detached" });
+  });
+
+  test("of a storm are one line, whose nodes one click shows and another acknowledges", async () => {
+    put(healthyNode("home", 0));
+    for (let id = 0; id < 50; id++) server.alerts.set(String(id), alert(id));
+    const page = await openPage();
+    const list = page.getByRole("region", { name: "Alerts" });
+    const line = list.getByText("50 alerts of the rule node-silent");
+    await line.waitFor();
+    expect(await list.getByText("home/7 is silent").isVisible()).toBe(false);
+    await line.click();
+    await list.getByText("home/7 is silent").waitFor();
+    await list.getByRole("button", { name: "Acknowledge all 50" }).click();
+    await list.getByText("50 that somebody sees to").waitFor();
+  });
+
+  test("of a node stand on its own page, and a refusal to acknowledge says why", async () => {
+    put(healthyNode("home", 0));
+    server.alerts.set("0", alert(0, { subject: "home/0 host-key-changed" }));
+    server.alerts.set("1", alert(1));
+    const page = await openPage("#/nodes/home/0");
+    const list = page.getByRole("region", { name: "Alerts" });
+    await list.getByText("home/0 is silent").waitFor();
+    expect(await list.getByText("home/1 is silent").count()).toBe(0);
+    server.problem = {
+      type: "about:blank",
+      title: "Internal error",
+      status: 500,
+      detail: "The collector could not answer.",
+      code: "internal",
+      fix: "Look into the collector's log.",
+    };
+    await list.getByRole("button", { name: /^Acknowledge/ }).click();
+    await list.getByText("The collector could not answer. Look into the collector's log.").waitFor();
+  });
+});
+
 describe("a broken connection", () => {
   test("is shown with its beginning, and what changed meanwhile is there when it is back", async () => {
     put(healthyNode("local", 0));
@@ -407,9 +495,14 @@ describe("anyone can read it", () => {
   describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
     test("the fleet has no accessibility violation, wide and narrow", async () => {
       put(...mixed());
+      for (let id = 0; id < 5; id++) server.alerts.set(String(id), alert(id));
+      const seen = { acknowledgedAt: ago(1) };
+      server.alerts.set("5", alert(5, { rule: "reward-stalled", severity: "warning" }));
+      server.alerts.set("6", alert(6, { rule: "phase-ends", severity: "info", ...seen }));
       for (const width of [1440, 390]) {
         const page = await openPage("", { colorScheme, viewport: { width, height: 900 } });
         await page.getByText("1 node, history kept").click();
+        await page.getByText("5 alerts of the rule node-silent").click();
         await expectNoViolations(page);
         await page.context().close();
       }

@@ -4,6 +4,8 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import {
+  type AlertItem,
+  AlertList,
   type ChangeItem,
   type GapItem,
   GapList,
@@ -27,6 +29,7 @@ export interface StandIn {
   readonly states: StateItem[];
   readonly events: SampleItem[];
   readonly gaps: GapItem[];
+  readonly alerts: Map<string, AlertItem>;
   /** Every request's method, path and query, in order. */
   readonly requests: string[];
   /** Answers every API request with this problem while it is set. */
@@ -58,6 +61,7 @@ export async function startStandIn(folder: string): Promise<StandIn> {
   const states: StateItem[] = [];
   const events: SampleItem[] = [];
   const gaps: GapItem[] = [];
+  const alerts = new Map<string, AlertItem>();
   const requests: string[] = [];
   const changes: ChangeItem[] = [];
   const streams = new Set<ServerResponse>();
@@ -72,6 +76,7 @@ export async function startStandIn(folder: string): Promise<StandIn> {
     states,
     events,
     gaps,
+    alerts,
     requests,
     problem: null,
     tell: (topic, subject) => {
@@ -104,6 +109,15 @@ export async function startStandIn(folder: string): Promise<StandIn> {
       const from = Number(query.get("after") ?? 0);
       const next = from + pageSize < all.length ? String(from + pageSize) : null;
       return NodeList.parse({ items: all.slice(from, from + pageSize), next });
+    }
+    if (path === "alerts") return AlertList.parse({ items: [...alerts.values()], next: null });
+    const [, alertId] = /^alerts\/([0-9]+)\/ack$/.exec(path) ?? [];
+    const alert = alerts.get(alertId ?? "");
+    if (alert !== undefined) {
+      const at = new Date().toISOString();
+      alerts.set(alert.id, { ...alert, acknowledgedAt: at, readAt: at });
+      standIn.tell("alert", "");
+      return { id: alert.id, at };
     }
     const [, key = "", list] = /^nodes\/([a-z0-9-]+\/[0-9]+)(?:\/([a-z]+))?$/.exec(path) ?? [];
     const node = nodes.get(key);
