@@ -50,13 +50,16 @@ const installed = [
   "openssh-server",
   "procps",
   "python3",
+  "sudo",
   "systemd",
   "systemd-sysv",
+  "systemd-timesyncd",
   "udev",
+  "unattended-upgrades",
 ] as const;
 
 /** What the boot document asks for beside these: they lie in the image's own mirror, and cloud-init installs them. */
-const mirrored = ["gpg", "nftables", "sudo", "systemd-timesyncd", "unattended-upgrades"] as const;
+const mirrored = ["gpg", "nftables"] as const;
 
 const diskGib = 6;
 const buildMs = 30 * 60_000;
@@ -78,7 +81,8 @@ for deb in *.deb; do
 done > Packages
 rm -rf "$1"/etc/apt/sources.list.d/*
 echo 'deb [trusted=yes] file:/srv/packages ./' > "$1/etc/apt/sources.list"
-printf 'apt: {preserve_sources_list: true}\\ndatasource_list: [NoCloud, None]\\nmanage_etc_hosts: true\\nlocale: false\\n' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
+printf 'apt: {preserve_sources_list: true}\\ndatasource_list: [NoCloud, None]\\nmanage_etc_hosts: true\\nlocale: C.UTF-8\\n' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
+echo 'LANG=C.UTF-8' > "$1/etc/default/locale"
 rm -f "$1"/etc/ssh/ssh_host_*
 echo 'LABEL=root / ext4 defaults 0 1' > "$1/etc/fstab"
 `;
