@@ -245,9 +245,14 @@ function begun(client: Client, command: string): Promise<BegunVerb> {
         if (errors.length < keptErrorBytes) errors += text;
       });
       const closed = new Promise<void>((done) => {
-        channel.once("close", () => done());
+        const end = (): void => {
+          // A held connection has thousands of verbs behind it.
+          client.off("close", end);
+          done();
+        };
+        channel.once("close", end);
         // A channel that is not read to its end does not tell when its connection is gone.
-        client.once("close", () => done());
+        client.once("close", end);
       });
       resolve({ channel, closed, exit: () => exit, errors: () => errors.trim().replaceAll("\n", " ") });
     });

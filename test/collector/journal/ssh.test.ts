@@ -78,6 +78,20 @@ describe("a node that is asked over SSH", () => {
     expect(sshd.accepted()).toBe(before + 1);
   });
 
+  it("leaves nothing of a verb behind on a connection that is held", async () => {
+    const warnings: string[] = [];
+    const hear = ({ name }: Error): number => warnings.push(name);
+    process.on("warning", hear);
+    try {
+      const agent = agentAt(reach);
+      // Node.js warns of the eleventh listener.
+      for (let verb = 0; verb < 12; verb++) await agent.status(signal);
+    } finally {
+      process.off("warning", hear);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   it("is connected to again by the next verb when the connection was cut", async () => {
     const agent = agentAt(reach);
     await agent.status(signal);
