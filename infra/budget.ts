@@ -46,6 +46,14 @@ const Phase = z.strictObject({
   grantMicroUsd: z.int().nonnegative().nullable(),
 });
 
+/** Amounts by account and by what uses them: a group, the collector's machine, or what the nodes of a region share. */
+const Parts = z.record(z.string(), z.record(z.string(), Amounts));
+type Parts = z.infer<typeof Parts>;
+
+/** What may exist, and the accounts of it that the demand beside it does not name. */
+const Held = z.strictObject({ accounts: z.record(z.string(), AccountDemand), parts: Parts });
+type Held = z.infer<typeof Held>;
+
 /** All that a fleet demands of the accounts: a value of the config alone, without a clock reading. */
 export const Demand = z.strictObject({
   phase: z.string().nullable(),
@@ -55,6 +63,11 @@ export const Demand = z.strictObject({
   groups: z.record(z.string(), GroupDemand),
   /** The collector's own machine. */
   host: z.strictObject({ account: z.string(), region: z.string(), uses: Amounts }).nullable(),
+  /**
+   * The most that may exist while a change that lowers something is under way or has failed: of each part what was accepted
+   * before or what is wanted now, whichever is more. It stands in a record only, and only until the change is complete.
+   */
+  held: Held.optional(),
 });
 export type Demand = z.infer<typeof Demand>;
 type AccountDemand = z.infer<typeof AccountDemand>;
@@ -81,13 +94,20 @@ const root = "gradientlab:fleet";
 /** How long before a phase or a free period ends its successor is named. */
 const noticeDays = 30;
 
-/** Judges a demand against what was last accepted; `before` is null where nothing was. `at` is the instant (UTC). */
+/**
+ * Judges a demand against what was last accepted; `before` is null where nothing was. Where it has `held`, what a change
+ * may not have removed yet counts on both sides: as kept where it is wanted again, and on top where other things are wanted.
+ * `at` is the instant (UTC).
+ */
 export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Judgement {
-  const excesses = excessesOf(before, wanted, ledgers, at, barOf(before, wanted, ledgers, at));
-  const unread = unreadOf(before, wanted);
+  const had = before === null ? null : mayExist(before);
+  const whole = withLeftover(before, wanted);
+  const excesses = excessesOf(had, whole, ledgers, at, barOf(had, wanted, ledgers, at));
+  const unread = unreadOf(had, wanted);
   const refused = excesses.filter((excess) => excess.raised);
   const fit = refused.length === 0 ? null : fitOf(before, wanted, ledgers, at);
   const fixes = fit === null ? "" : fitSentence(wanted, fit);
+  const left = whole === wanted ? "" : " It counts what an earlier change was to remove and may not have yet.";
   return {
     refusals: [
       ...unread.map(({ name, says }): Problem => {
@@ -99,16 +119,138 @@ export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, a
           fix: `Read the terms, and set ${path} to "${dateOf(at)}".`,
         };
       }),
-      ...refused.map(({ path, value, message, or }): Problem => ({ path, value, message, fix: `${fixes}${or}` })),
+      ...refused.map(
+        ({ path, value, message, or }): Problem => ({
+          path,
+          value,
+          message: `${message}${left}`,
+          fix: `${fixes}${or}`,
+        }),
+      ),
     ],
     warnings: [
-      ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, wanted, ledgers, at)),
+      ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, whole, ledgers, at)),
       ...standInWarnings(wanted, ledgers, at),
       ...ageWarnings(wanted, ledgers, at),
       ...endWarnings(wanted, ledgers, at),
     ],
     fix: { acknowledge: unread.map(({ name }) => name), fit },
   };
+}
+
+/**
+ * Returns the most that may exist once this demand is accepted after `before` and until its change is complete; `undefined`
+ * where that is no more than what is demanded.
+ */
+export function heldAfter(before: Demand | null, wanted: Demand): Held | undefined {
+  if (before === null) return undefined;
+  const own = partsOf(wanted);
+  const parts = mostOf(before.held?.parts ?? partsOf(before), own);
+  if (covers(own, parts)) return undefined;
+  const others = Object.entries({ ...before.held?.accounts, ...before.accounts }).filter(
+    ([key]) => parts[key] !== undefined && wanted.accounts[key] === undefined,
+  );
+  return { accounts: Object.fromEntries(others), parts };
+}
+
+/** Returns what was accepted with the uses that may exist of it. */
+function mayExist(before: Demand): Demand {
+  if (before.held === undefined) return before;
+  return withParts({ ...before, accounts: { ...before.held.accounts, ...before.accounts } }, before.held.parts);
+}
+
+/** Returns what is demanded with the uses that may exist beside it, because an earlier change is not complete. */
+function withLeftover(before: Demand | null, wanted: Demand, fit?: Fit): Demand {
+  const own = partsOf(wanted, fit);
+  if (before?.held === undefined) return fit === undefined ? wanted : withParts(wanted, own);
+  const accounts = { ...before.held.accounts, ...before.accounts, ...wanted.accounts };
+  return withParts({ ...wanted, accounts }, mostOf(before.held.parts, own));
+}
+
+/** Returns a demand by what uses it. With a fit, of so many nodes, each counted as the largest of its group. */
+function partsOf(demand: Demand, fit?: Fit): Parts {
+  const parts: Record<string, Record<string, Uses>> = {};
+  const sites = new Map<string, Set<string>>();
+  const add = (account: string, region: string, part: string, uses: Uses): void => {
+    parts[account] = { ...parts[account], [part]: uses };
+    sites.set(account, (sites.get(account) ?? new Set()).add(region));
+  };
+  for (const [name, group] of Object.entries(demand.groups)) {
+    const count = Math.min(fit?.counts[name] ?? (fit === undefined ? group.count : 0), group.count);
+    if (count === 0) continue;
+    add(group.account, group.region, `group ${name}`, count === group.count ? group.uses : times(group.each, count));
+  }
+  if (demand.host !== null && fit?.host !== false)
+    add(demand.host.account, demand.host.region, "collector", demand.host.uses);
+  for (const [account, regions] of sites)
+    for (const region of regions) {
+      const site = demand.accounts[account]?.sites[region];
+      if (site !== undefined) add(account, region, `site ${region}`, site);
+    }
+  return parts;
+}
+
+/** Returns a demand whose accounts use what these parts add up to. */
+function withParts(demand: Demand, parts: Parts): Demand {
+  const accounts = Object.entries(demand.accounts).map(([key, account]): [string, AccountDemand] => {
+    const uses: Record<string, number> = {};
+    for (const part of Object.values(parts[key] ?? {}))
+      for (const [use, amount] of Object.entries(part)) uses[use] = (uses[use] ?? 0) + amount;
+    return [key, { ...account, uses }];
+  });
+  return { ...demand, accounts: Object.fromEntries(accounts) };
+}
+
+/** Returns the larger of both, part by part. */
+function mostOf(one: Parts, other: Parts): Parts {
+  const keys = (a: object = {}, b: object = {}): string[] =>
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].toSorted();
+  return Object.fromEntries(
+    keys(one, other).map((account) => [
+      account,
+      Object.fromEntries(
+        keys(one[account], other[account]).map((part) => [
+          part,
+          mostUses(one[account]?.[part] ?? {}, other[account]?.[part] ?? {}),
+        ]),
+      ),
+    ]),
+  );
+}
+
+/** Returns the most that is on, and as much off that on and off together are the most of both: a limit counts the two. */
+function mostUses(one: Uses, other: Uses): Uses {
+  const most: Record<string, number> = {};
+  const names = new Set([...Object.keys(one), ...Object.keys(other)].map((use) => use.replace(/ off$/, "")));
+  for (const use of [...names].toSorted()) {
+    const on = Math.max(one[use] ?? 0, other[use] ?? 0);
+    const off = Math.max(totalOf(one, use), totalOf(other, use)) - on;
+    if (on > 0) most[use] = on;
+    if (off > 0) most[`${use} off`] = off;
+  }
+  return most;
+}
+
+/** Returns how much there is of a use, powered on or off. */
+function totalOf(uses: Uses, use: string): number {
+  return (uses[use] ?? 0) + (uses[`${use} off`] ?? 0);
+}
+
+/** Returns whether the first has at least as much of every part as the second, powered as it is. */
+function covers(one: Parts, other: Parts): boolean {
+  return Object.entries(other).every(([account, parts]) =>
+    Object.entries(parts).every(([part, uses]) =>
+      Object.keys(uses).every((name) => {
+        const use = name.replace(/ off$/, "");
+        const own = one[account]?.[part] ?? {};
+        return (own[use] ?? 0) >= (uses[use] ?? 0) && totalOf(own, use) >= totalOf(uses, use);
+      }),
+    ),
+  );
+}
+
+function times(uses: Uses, count: number): Uses {
+  return Object.fromEntries(Object.entries(uses).map(([use, amount]) => [use, amount * count]));
 }
 
 /** Returns what all accounts cost in the longest month under the ledgers of `at`, in micro-dollars. */
@@ -286,8 +428,12 @@ function unreadOf(before: Demand | null, wanted: Demand): { readonly name: strin
   const unread = new Map<string, string>();
   for (const [key, account] of Object.entries(wanted.accounts)) {
     const had = before?.accounts[key]?.uses ?? {};
-    if (Object.entries(account.uses).some(([use, amount]) => amount > (had[use] ?? 0)))
-      for (const [name, says] of Object.entries(account.unread)) unread.set(name, says);
+    // What is only powered off is not more.
+    const more = Object.keys(account.uses).some((name) => {
+      const use = name.replace(/ off$/, "");
+      return (account.uses[use] ?? 0) > (had[use] ?? 0) || totalOf(account.uses, use) > totalOf(had, use);
+    });
+    if (more) for (const [name, says] of Object.entries(account.unread)) unread.set(name, says);
   }
   return [...unread].map(([name, says]) => ({ name, says })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -313,9 +459,10 @@ function amountOf(uses: Uses, quantity: string, region: string | undefined): num
  */
 function fitOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Fit {
   const names = Object.keys(wanted.groups).toSorted();
-  const bar = barOf(before, wanted, ledgers, at);
+  const had = before === null ? null : mayExist(before);
+  const bar = barOf(had, wanted, ledgers, at);
   const accepted = (fit: Fit): boolean =>
-    !excessesOf(before, reduced(wanted, fit), ledgers, at, bar).some(({ raised }) => raised);
+    !excessesOf(had, withLeftover(before, wanted, fit), ledgers, at, bar).some(({ raised }) => raised);
   const none = Object.fromEntries(names.map((name) => [name, 0]));
   const kept = Object.fromEntries(
     names.map((name) => [name, Math.min(before?.groups[name]?.count ?? 0, wanted.groups[name]?.count ?? 0)]),
@@ -339,27 +486,8 @@ function fitOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date
 }
 
 /** Returns the most that the demand can be with these counts: each node counts as the largest of its group. */
-export function reduced(demand: Demand, { counts, host }: Fit): Demand {
-  const uses: Record<string, Record<string, number>> = {};
-  const regions: Record<string, Set<string>> = {};
-  const add = (account: string, region: string, amounts: Uses, times: number): void => {
-    const sum = uses[account] ?? {};
-    uses[account] = sum;
-    for (const [use, amount] of Object.entries(amounts)) sum[use] = (sum[use] ?? 0) + amount * times;
-    regions[account] = (regions[account] ?? new Set()).add(region);
-  };
-  for (const [name, group] of Object.entries(demand.groups)) {
-    const count = Math.min(counts[name] ?? 0, group.count);
-    if (count === 0) continue;
-    if (count === group.count) add(group.account, group.region, group.uses, 1);
-    else add(group.account, group.region, group.each, count);
-  }
-  if (demand.host !== null && host) add(demand.host.account, demand.host.region, demand.host.uses, 1);
-  const accounts = Object.entries(demand.accounts).map(([key, account]): [string, AccountDemand] => {
-    for (const region of regions[key] ?? []) add(key, region, account.sites[region] ?? {}, 1);
-    return [key, { ...account, uses: uses[key] ?? {} }];
-  });
-  return { ...demand, accounts: Object.fromEntries(accounts) };
+export function reduced(demand: Demand, fit: Fit): Demand {
+  return withParts(demand, partsOf(demand, fit));
 }
 
 function fitSentence(wanted: Demand, { counts, host }: Fit): string {

@@ -27,8 +27,10 @@ export interface Around {
 export interface Difference {
   /** Fields that are changed in place. */
   readonly updates: readonly string[];
-  /** Fields that need another resource in place of this one; it is deleted before the new one is made. */
+  /** Fields that need another resource in place of this one. */
   readonly replaces: readonly string[];
+  /** The one that is replaced is deleted last of all, after everything that depended on it; else before the new one is made. */
+  readonly deletedLast?: true;
 }
 
 /**
@@ -44,6 +46,8 @@ export interface Resource<Inputs> {
   notice?(before: Properties | undefined, wanted: Inputs, around: Around): void;
   /** Returns why a change may not be made, a preview included; all reasons together. */
   refuse?(before: Properties | undefined, wanted: Inputs, around: Around): readonly Problem[];
+  /** Returns the inputs that are kept, where something is kept beside what the program gives. It changes nothing. */
+  kept?(before: Properties | undefined, wanted: Inputs, around: Around): Inputs;
   difference(before: Properties, wanted: Inputs): Difference;
   create(wanted: Inputs, around: Around): Promise<{ readonly id: string; readonly outputs: Properties }>;
   /** Returns what is really there, or null where it is gone. */

@@ -136,12 +136,13 @@ export function serve({ resources, home, engine: address }: Service): void {
           return failure;
         }),
       );
-      response.setInputs(Struct.fromJavaScript(result.data as never));
+      const kept = resource.kept?.(before, result.data as never, about) ?? result.data;
+      response.setInputs(Struct.fromJavaScript(kept as never));
       return response;
     }),
     diff: method((request: pb.DiffRequest) => {
       const resource = resourceOf(request.getUrn());
-      const { updates, replaces } = resource.difference(
+      const { updates, replaces, deletedLast } = resource.difference(
         plain(request.getOldInputs()),
         plain(request.getNews()) as never,
       );
@@ -150,7 +151,7 @@ export function serve({ resources, home, engine: address }: Service): void {
       response.setChanges(some ? pb.DiffResponse.DiffChanges.DIFF_SOME : pb.DiffResponse.DiffChanges.DIFF_NONE);
       response.setDiffsList([...new Set([...updates, ...replaces])]);
       response.setReplacesList([...replaces]);
-      response.setDeletebeforereplace(replaces.length > 0);
+      response.setDeletebeforereplace(replaces.length > 0 && deletedLast === undefined);
       return response;
     }),
     create: method(async (request: pb.CreateRequest) => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Demand, judge, type Ledgers } from "../../infra/budget.ts";
+import { type Demand, heldAfter, judge, type Ledgers } from "../../infra/budget.ts";
 import { ledgersOf } from "../../infra/ledgers.ts";
 import { phaseAt } from "../../infra/phase.ts";
 import type { Surroundings } from "../../infra/plan.ts";
@@ -57,6 +57,18 @@ function plainCost(demand: Demand, terms: Demand, ledgers: Ledgers, at: Date): n
     }
   }
   return micro;
+}
+
+/** A record's demand, with all that may exist of it in the place of what is wanted. */
+function whole({ held, ...demand }: Demand): Demand {
+  if (held === undefined) return demand;
+  const accounts = Object.entries({ ...held.accounts, ...demand.accounts }).map(([key, account]) => {
+    const uses: Record<string, number> = {};
+    for (const part of Object.values(held.parts[key] ?? {}))
+      for (const [use, amount] of Object.entries(part)) uses[use] = (uses[use] ?? 0) + amount;
+    return [key, { ...account, uses }] as const;
+  });
+  return { ...demand, accounts: Object.fromEntries(accounts) };
 }
 
 function countOf(demand: Demand, key: string, quantity: string): number {
@@ -151,6 +163,124 @@ describe("a change that is refused", () => {
       { numRuns },
     );
     expect(refused).toBeGreaterThan(numRuns / 4);
+  });
+});
+
+describe("a change that failed half-way", () => {
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  const step = fc.record({
+    counts: fc.array(fc.oneof(fc.constant(0), fc.nat(12)), { minLength: 5, maxLength: 5 }),
+    /** How far the engine got with each group, and whether it came to its end. */
+    made: fc.array(share, { minLength: 5, maxLength: 5 }),
+    gone: fc.array(share, { minLength: 5, maxLength: 5 }),
+    end: fc.constantFrom("creating", "deleting", "complete"),
+  });
+
+  it("is bounded by its record, raises nothing, and traps nothing that may still exist", () => {
+    let unsettled = 0;
+    let refused = 0;
+    fc.assert(
+      fc.property(
+        randomFleet,
+        randomLedgers,
+        randomInstant,
+        fc.array(step, { minLength: 2, maxLength: 5 }),
+        (fleet, around, at, steps) => {
+          const ledgers = ledgersOf(around.providers);
+          const names = Object.keys(fleet.groups);
+          const withNodes = (nodes: readonly number[]): Demand =>
+            demandIn(
+              withCounts(fleet, (name) => nodes[names.indexOf(name)] ?? 0),
+              around,
+            );
+          let real = names.map((name) => fleet.groups[name]?.count ?? 0);
+          let record = withNodes(real);
+          for (const { counts, made, gone, end } of steps) {
+            const goal = names.map((_, n) => counts[n] ?? 0);
+            const wanted = withNodes(goal);
+            if (judge(record, wanted, ledgers, at).refusals.length > 0) {
+              refused++;
+              continue;
+            }
+            const before = record;
+            const held = heldAfter(before, wanted);
+            record = held === undefined ? wanted : { ...wanted, held };
+            // Where an earlier change is open, what it left stands beside what is made until all of it is through.
+            const most =
+              before.held === undefined ? wanted : withNodes(goal.map((count, n) => Math.max(count, real[n] ?? 0)));
+            const budget = phaseAt(wanted.phase, wanted.phases, at).budgetMicroUsdPerMonth;
+            const had = whole(before);
+            const allowed = Math.max(budget, plainCost(had, wanted, ledgers, at));
+            expect(plainCost(most, wanted, ledgers, at)).toBeLessThan(allowed + (allowed > budget ? 40 : 0) + 0.001);
+            for (const [key, account] of Object.entries(most.accounts))
+              for (const { quantity, value } of ledgers.get(account.provider)?.limits ?? []) {
+                const limit = Math.max(account.limits[quantity] ?? value, countOf(had, key, quantity));
+                expect(countOf(most, key, quantity)).toBeLessThanOrEqual(limit);
+              }
+
+            real = real.map((was, n) => {
+              const to = goal[n] ?? 0;
+              if (to >= was) return end === "creating" ? was + Math.floor((to - was) * (made[n] ?? 0)) : to;
+              if (end === "creating") return was;
+              return end === "complete" ? to : was - Math.floor((was - to) * (gone[n] ?? 0));
+            });
+            if (end === "complete") record = wanted;
+            if (record.held !== undefined) unsettled++;
+
+            // The record is never below what exists.
+            const exists = withNodes(real);
+            for (const [key, { uses }] of Object.entries(exists.accounts))
+              for (const use of new Set(Object.keys(uses).map((name) => name.replace(/ off$/, "")))) {
+                const bound = whole(record).accounts[key]?.uses ?? {};
+                expect(uses[use] ?? 0).toBeLessThanOrEqual(bound[use] ?? 0);
+                expect((uses[use] ?? 0) + (uses[`${use} off`] ?? 0)).toBeLessThanOrEqual(
+                  (bound[use] ?? 0) + (bound[`${use} off`] ?? 0),
+                );
+              }
+            // What exists, what was accepted, and all below it passes.
+            for (const nodes of [real, goal, real.map((count) => Math.floor(count / 2)), real.map(() => 0)])
+              expect(judge(record, withNodes(nodes), ledgers, at).refusals).toEqual([]);
+          }
+        },
+      ),
+      { numRuns },
+    );
+    expect(unsettled).toBeGreaterThan(numRuns / 10);
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  it("names counts that are accepted while it is open", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(
+        randomFleet,
+        randomFleet,
+        randomFleet,
+        randomLedgers,
+        randomInstant,
+        (old, less, more, around, at) => {
+          const ledgers = ledgersOf(around.providers);
+          const before = demandIn(old);
+          const lower = demandIn(less);
+          const held = heldAfter(before, lower);
+          const open = held === undefined ? lower : { ...lower, held };
+          const { refusals, fix } = judge(open, demandIn(more, around), ledgers, at);
+          if (refusals.length === 0) return;
+          refused++;
+          const mended = withCounts(more, (name, count) => fix.fit?.counts[name] ?? count);
+          const acknowledge = {
+            ...(more.acknowledge as object),
+            ...Object.fromEntries(fix.acknowledge.map((name) => [name, true])),
+          };
+          const collector = fix.fit?.host === false ? undefined : more.collector;
+          expect(judge(open, demandIn({ ...mended, collector, acknowledge }, around), ledgers, at).refusals).toEqual(
+            [],
+          );
+        },
+      ),
+      { numRuns: numRuns / 2 },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
   });
 });
 
