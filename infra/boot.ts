@@ -69,7 +69,7 @@ export function bootOf(spec: NodeSpec, { facts, descriptor, parts }: BootOf): Bo
 }
 
 /**
- * Returns why nodes like `sample`, the longest-named of its group, cannot boot: a workload that is described for another
+ * Returns why nodes like `sample`, the longest-named of its architecture in a group, cannot boot: a workload that is described for another
  * kind of boot than the provider has, keys that are missing, a document over the provider's limit.
  */
 export function bootProblems(

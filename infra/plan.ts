@@ -1,4 +1,12 @@
-import { type BootParts, bootChoice, bootOf, bootProblems, collectorHostBoot, collectorHostProblems } from "./boot.ts";
+import {
+  type BootOf,
+  type BootParts,
+  bootChoice,
+  bootOf,
+  bootProblems,
+  collectorHostBoot,
+  collectorHostProblems,
+} from "./boot.ts";
 import type { Demand } from "./budget.ts";
 import type { CollectorHost, CustomSize, FleetConfig, GroupConfig, Known } from "./config.ts";
 import { demandOf, freeEnds } from "./demand.ts";
@@ -112,6 +120,23 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
   };
 }
 
+/** A class, because a getter of a thousand objects' own takes longer than all the rest of a plan. */
+class NodeInPlan implements PlannedNode {
+  readonly spec: PlannedNode["spec"];
+  readonly record: PlannedNode["record"];
+  readonly #booting: BootOf;
+
+  constructor(spec: PlannedNode["spec"], record: PlannedNode["record"], booting: BootOf) {
+    this.spec = spec;
+    this.record = record;
+    this.#booting = booting;
+  }
+
+  get boot(): Boot {
+    return bootOf(this.spec, this.#booting);
+  }
+}
+
 function planGroup(
   group: GroupConfig,
   config: FleetConfig,
@@ -168,30 +193,31 @@ function planGroup(
     // All of a group with one shape and power have one price.
     const price = prices.get(`${spec.shape} ${power}`) ?? listPrices(facts.usage(spec), region, facts.ledger);
     prices.set(`${spec.shape} ${power}`, price);
-    return {
-      spec,
-      get boot() {
-        return bootOf(spec, booting);
-      },
-      record: {
-        key,
-        group: name,
-        slot,
-        ...(group.label === null ? {} : { label: group.label }),
-        provider,
-        region,
-        arch: spec.arch,
-        size: machine.name,
-        workload,
-        network,
-        power,
-        price: [...price],
-        revision,
-      },
+    const record: PlannedNode["record"] = {
+      key,
+      group: name,
+      slot,
+      ...(group.label === null ? {} : { label: group.label }),
+      provider,
+      region,
+      arch: spec.arch,
+      size: machine.name,
+      workload,
+      network,
+      power,
+      price: [...price],
+      revision,
     };
+    return new NodeInPlan(spec, record, booting);
   });
-  const longest = nodes.at(-1)?.spec;
-  refusals.push(...bootProblems(longest, path, booting));
+  // The last of each architecture stands for all of it: of a group's nodes, only that and the key's length differ.
+  const last = new Map(nodes.map(({ spec }) => [spec.arch, spec]));
+  const problems = (last.size === 0 ? [undefined] : [...last.values()]).flatMap((sample) =>
+    bootProblems(sample, path, booting),
+  );
+  // Keys that are missing are so for every architecture.
+  for (const problem of problems)
+    if (refusals.every(({ message }) => message !== problem.message)) refusals.push(problem);
   return { name, provider, workload, network, nodes };
 }
 
