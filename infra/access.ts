@@ -6,10 +6,9 @@ export type Access = NonNullable<Fleet["access"]>;
 
 /**
  * Returns the ranges of IPv4 addresses that may reach SSH, sorted, each once: those of `sshFrom`, and the jump host where
- * the config names it by its address. Machines have IPv4 addresses only, so that a range of IPv6 addresses opens nothing.
+ * the config names it by its address. Machines have IPv4 addresses only.
  */
 export function sshRanges(access: Access | null | undefined): string[] {
   const { sshFrom = [], jump } = access ?? {};
-  const ranges = sshFrom.filter((range) => isIPv4(range.split("/")[0] ?? ""));
-  return [...new Set([...ranges, ...(jump !== undefined && isIPv4(jump.host) ? [`${jump.host}/32`] : [])])].toSorted();
+  return [...new Set([...sshFrom, ...(jump !== undefined && isIPv4(jump.host) ? [`${jump.host}/32`] : [])])].toSorted();
 }

@@ -397,7 +397,8 @@ function openProblems({ access, acknowledge }: Fields): Problem[] {
   const read = isFields(acknowledge) && acknowledge.sshFromAnywhere !== undefined;
   return ranges.flatMap((range: unknown, index): Problem[] => {
     const bits = typeof range === "string" ? Number(/\/(\d+)$/.exec(range)?.[1] ?? Number.NaN) : Number.NaN;
-    const widest = typeof range === "string" && range.includes(":") ? 16 : 7;
+    // A range of IPv6 addresses is refused by the schema.
+    const widest = typeof range === "string" && range.includes(":") ? -1 : 7;
     const path = `${keys.fleet}.access.sshFrom.${index}`;
     if (read || !(bits <= widest)) return [];
     return [

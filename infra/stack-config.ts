@@ -89,7 +89,12 @@ const Access = strictly(
   {
     sshFrom: z
       .array(
-        z.union([z.cidrv4(), z.cidrv6()], "Write a range of addresses, such as 203.0.113.4/32"),
+        z.cidrv4({
+          error: ({ input }) =>
+            typeof input === "string" && input.includes(":")
+              ? "Write a range of IPv4 addresses, such as 203.0.113.4/32: machines have no IPv6 address, and this would open nothing"
+              : "Write a range of addresses, such as 203.0.113.4/32",
+        }),
         "Write a list of address ranges",
       )
       .min(1, "Write at least one range of addresses"),

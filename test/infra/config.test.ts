@@ -62,7 +62,7 @@ describe("a config without mistakes", () => {
         small: { budgetUsdPerMonth: 5, grantUsd: "0.000001", then: "wind-down", end: "2028-01-01" },
       },
       accounts: { local: "me" },
-      access: { sshFrom: ["203.0.113.4/32", "2001:db8::/32"], keys: { operator: ["ssh-ed25519 AAAAC3Nza me"] } },
+      access: { sshFrom: ["203.0.113.4/32", "198.51.100.0/24"], keys: { operator: ["ssh-ed25519 AAAAC3Nza me"] } },
       collector: { external: true },
       placements: { "home/0": { domain: "a", shape: "b" } },
       acknowledge: { practice: true, terms: "2026-11-20" },
@@ -409,12 +409,28 @@ describe("several mistakes", () => {
 
 describe("what a config may not ask for", () => {
   it("is SSH open to the world, unless that is acknowledged", () => {
-    const open = { access: { sshFrom: ["203.0.113.4/32", "0.0.0.0/0", "::/0"] } };
+    const open = { access: { sshFrom: ["203.0.113.4/32", "0.0.0.0/0", "8.0.0.0/7"] } };
     expect(mistakes(fleetOf({}, open)).map(({ path }) => path)).toEqual([
       "gradientlab:fleet.access.sshFrom.1",
       "gradientlab:fleet.access.sshFrom.2",
     ]);
     expect(parse(fleetOf({}, { ...open, acknowledge: { sshFromAnywhere: true } })).access?.sshFrom).toHaveLength(3);
+  });
+
+  it("is SSH from IPv6 addresses, which machines do not have, acknowledged or not", () => {
+    const six = {
+      access: { sshFrom: ["203.0.113.4/32", "2001:db8::/64", "::/0"] },
+      acknowledge: { sshFromAnywhere: true },
+    };
+    expect(mistakes(fleetOf({}, six)).map(({ message, fix }) => `${message} ${fix}`)).toEqual(
+      [
+        ["1", "2001:db8::/64"],
+        ["2", "::/0"],
+      ].map(
+        ([index, range]) =>
+          `gradientlab:fleet.access.sshFrom.${index} is "${range}". Write a range of IPv4 addresses, such as 203.0.113.4/32: machines have no IPv6 address, and this would open nothing.`,
+      ),
+    );
   });
 
   it.each(["proxy", "httpProxy", "vpn", "userAgent", "user-agent", "hideAutomation", "stealth", "captchaKey"])(

@@ -47,9 +47,6 @@ it("SSH comes in from the ranges of the config, and without one no rule is made,
       allows: [{ protocol: "tcp", ports: ["22"] }],
     },
   ]);
-  const keys = { operator: ["ssh-ed25519 AAAA"], collector: ["ssh-ed25519 AAAA"] };
-  const onlySix = await declaredFleet({ home }, { access: { sshFrom: ["2001:db8::/64"], keys } });
-  expect(of(onlySix, "Firewall")).toEqual([]);
 });
 
 it("a phase's budget is watched on the billing account, for the project alone, to the cent", async () => {
