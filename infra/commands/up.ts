@@ -25,9 +25,9 @@ import { surroundingsOf } from "./surroundings.ts";
 export const usage = `npm run up [-- --stack <name>] [--for 6h]
 
 Makes the fleet as the stack's config says. It first looks at what is really there, so that a node whose machine or
-processes are gone comes back, and one that its provider keeps as failed is asked for again. A node that cannot be made
-holds up no other, nor the removal of what the config no longer has. Where a provider has no room for a machine, the next domain or machine type is written
-into the config and tried, once a minute at most, with growing pauses; each try is a line in attempts.jsonl.
+processes are gone comes back, and one that its provider keeps as failed is asked for again. Where a provider has no
+room for a machine, the next domain or machine type is written into the config and tried, once a minute at most, with
+growing pauses; each try is a line in attempts.jsonl.
   --stack <name>   the stack (dev)
   --for <time>     how long to look for room, such as 6h, 90m or 45s (6h); 0s tries once
 `;
@@ -116,18 +116,8 @@ export async function upLookingForRoom(
   place: Home,
   { stack, folder, say, forMs, now, sleep }: UpRun,
 ): Promise<PulumiRun> {
-  // With its preview, so that a config with mistakes fails before the refresh has touched anything. One node that cannot
-  // be made holds up no other, nor what goes away and may make the room that it needs.
-  const options = [
-    "--yes",
-    "--continue-on-error",
-    "--suppress-outputs",
-    "--suppress-progress",
-    "--color",
-    "never",
-    "--stack",
-    stack,
-  ];
+  // With its preview, so that a config with mistakes fails before the refresh has touched anything.
+  const options = ["--yes", "--suppress-outputs", "--suppress-progress", "--color", "never", "--stack", stack];
   const run = async (...more: readonly string[]): Promise<PulumiRun> => {
     const done = await runPulumi(place, ["up", ...options, ...more], { folder, onLine: saySteps(say) });
     await appendFile(logOf(place), `${done.output}\n`, { mode: 0o600 });

@@ -1,5 +1,5 @@
 import { globSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { checkout, type Home } from "../engine/environment.ts";
@@ -48,5 +48,8 @@ async function placePlugin(place: Home, name: string, version: string, words: re
 
 /** Writes what the clouds of a home are like and what fails in them; plugins that run take it up at their next call. */
 export async function setScenario(place: Home, scenario: WrittenScenario): Promise<void> {
-  await writeFile(join(worldOf(place), "scenario.json"), `${canonical(scenario)}\n`);
+  const file = join(worldOf(place), "scenario.json");
+  // A plugin may be reading it.
+  await writeFile(`${file}.part`, `${canonical(scenario)}\n`);
+  await rename(`${file}.part`, file);
 }
