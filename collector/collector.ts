@@ -9,6 +9,7 @@ import { watchInventory } from "./inventory/watch.ts";
 import { workloadsIn } from "./inventory/workloads.ts";
 import { agentOf } from "./journal/agents.ts";
 import { followFleet } from "./journal/follow.ts";
+import { packingJob } from "./journal/packing.ts";
 import { spoolImport } from "./journal/spool.ts";
 import { readSshKey } from "./journal/ssh-key.ts";
 import { turns } from "./journal/turns.ts";
@@ -109,6 +110,7 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
           });
     if (accounts !== null) endings.push(() => accounts.stop());
     await accounts?.look();
+    await schedule.add(packingJob(database, log, now));
     endings.push(keepSchedule(schedule, log, now));
     const alerts = watchAlerts(alertSettings, { ...shared, fetch: globalThis.fetch });
     endings.push(

@@ -10,6 +10,11 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   "collector-kills": { counts: { KILLS: "200" }, files: ["test/collector/collector.test.ts"] },
   /** Kills of two collectors at work together, and crashes of their database between them. */
   "collector-chaos": { counts: { CHAOS_KILLS: "200" }, files: ["test/collector/chaos.test.ts"] },
+  /** Hostile lines that are packed, and sessions that end while collectors pack and store. */
+  packs: {
+    counts: { PACKS: "20000", PACKING_KILLS: "200" },
+    files: ["test/collector/store/pack.test.ts", "test/collector/store/packing.test.ts"],
+  },
   /** Cuts of a journal at random bytes. */
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Mutated answers of the practice network. */

@@ -69,6 +69,8 @@ function connect(url: string, max: number, role: string | null, onError: (error:
     types,
   });
   pool.on("error", onError);
+  // A session that breaks between two statements of a transaction has no other listener: it would end the process.
+  pool.on("connect", (client) => client.on("error", onError));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { JournalLine } from "../../cloud-init/agent/line.ts";
 import type { SamplesHeader, SamplesItem } from "../../cloud-init/agent/samples.ts";
 import { ExplainedError } from "../../infra/problem.ts";
@@ -7,7 +8,7 @@ import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { applyLayerChanges } from "./layers.ts";
 import { journalBeginning, linkLine } from "./links.ts";
-import { preparePartitions } from "./partitions.ts";
+import { forgetPartitions, preparePartitions } from "./partitions.ts";
 import { addToRollups, rebuildRollups } from "./rollups.ts";
 
 /** Where a node's journal was left off: `null` where nothing of it was ever stored. */
@@ -60,104 +61,126 @@ export async function storeJournalPart(
   rules: LineRules,
   now: Date,
 ): Promise<StoredPart> {
-  await preparePartitions(
-    database,
-    part.items.flatMap((item) => (item.kind === "line" ? [new Date(item.line.at)] : [])),
-  );
-  return database.transaction().execute(async (transaction) => {
-    const node = await transaction
-      .selectFrom("node")
-      .innerJoin("node_latest", "node_latest.node_id", "node.id")
-      .select(["node.id", "node.key", "node.network", "node.gone_at", "node_latest.memory", "node_latest.rolled_up"])
-      .where("node.id", "=", part.nodeId)
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    const journal = await openJournal(transaction, part, node.key, now);
-    const fresh = part.items.filter(({ n }) => n > journal.cursor);
-    const { memory } = node;
-    if (fresh.length === 0) {
-      return { stored: 0, cursor: { journal: part.header.journal, n: journal.cursor }, memory };
-    }
-    await recordHoles(transaction, part, journal, fresh, now);
-    const lines = fresh.flatMap((item) => (item.kind === "line" ? [item] : []));
-    for (let index = 0; index < lines.length; index += rowsPerInsert) {
-      await transaction
-        .insertInto("sample")
-        .values(
-          lines.slice(index, index + rowsPerInsert).map(({ line, text }) => ({
-            journal_id: journal.id,
-            n: line.n,
-            node_id: node.id,
-            at: new Date(line.at),
-            boot: line.boot,
-            mono_ms: line.mono_ms,
-            kind: line.kind,
-            every_s: line.every_s,
-            line: text,
-          })),
-        )
-        .execute();
-    }
-    const cursor = fresh.at(-1)?.n ?? journal.cursor;
-    const chain = lines.reduce((before, { text }) => linkLine(before, text), journal.chain);
-    const newest = lines.at(-1)?.line.at;
-    await transaction
-      .updateTable("journal")
-      .set({ cursor, chain, ...(newest === undefined ? {} : { last_at: new Date(newest) }) })
-      .where("id", "=", journal.id)
-      .execute();
-    if (node.rolled_up) {
-      await addToRollups(
-        transaction,
-        node.id,
-        lines.map(({ line }) => line),
-      );
-    } else {
-      await rebuildRollups(transaction, node.id);
-    }
-    const folded = foldLines(
-      memory,
-      lines.map(({ line }) => line),
-      rules,
-    );
-    const oldest = lines[0]?.line.at;
-    // A drained journal may come after a newer one of the same node: then it is history and nothing to go on from.
-    const current = memory === null || folded.memory === null || folded.memory.at >= memory.at;
-    await applyLayerChanges(transaction, node.id, folded.changes, oldest === undefined ? null : new Date(oldest));
-    for (const { from, to } of folded.missing) {
-      await addGap(transaction, node.id, "no-samples", from, to, "The node took no sample.");
-    }
-    await noteEvents(
+  const instants = part.items.flatMap((item) => (item.kind === "line" ? [new Date(item.line.at)] : []));
+  await preparePartitions(database, instants);
+  const store = (): Promise<StoredPart> =>
+    database.transaction().execute((transaction) => storeInTransaction(transaction, part, rules, now));
+  try {
+    return await store();
+  } catch (error) {
+    if (!lacksPartition(error)) throw error;
+    // It was empty, and another collector dropped it.
+    forgetPartitions(database);
+    await preparePartitions(database, instants);
+    return store();
+  }
+}
+
+function lacksPartition(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return code === "23514" && String(message).startsWith("no partition of relation");
+}
+
+async function storeInTransaction(
+  transaction: InTransaction,
+  part: JournalPart,
+  rules: LineRules,
+  now: Date,
+): Promise<StoredPart> {
+  const node = await transaction
+    .selectFrom("node")
+    .innerJoin("node_latest", "node_latest.node_id", "node.id")
+    .select(["node.id", "node.key", "node.network", "node.gone_at", "node_latest.memory", "node_latest.rolled_up"])
+    .where("node.id", "=", part.nodeId)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  const journal = await openJournal(transaction, part, node.key, now);
+  const fresh = part.items.filter(({ n }) => n > journal.cursor);
+  const { memory } = node;
+  if (fresh.length === 0) {
+    return { stored: 0, cursor: { journal: part.header.journal, n: journal.cursor }, memory };
+  }
+  await recordHoles(transaction, part, journal, fresh, now);
+  const lines = fresh.flatMap((item) => (item.kind === "line" ? [item] : []));
+  for (let index = 0; index < lines.length; index += rowsPerInsert) {
+    await insertLines(transaction, journal.id, node.id, lines.slice(index, index + rowsPerInsert));
+  }
+  const cursor = fresh.at(-1)?.n ?? journal.cursor;
+  const chain = lines.reduce((before, { text }) => linkLine(before, text), journal.chain);
+  const newest = lines.at(-1)?.line.at;
+  await transaction
+    .updateTable("journal")
+    .set({ cursor, chain, ...(newest === undefined ? {} : { last_at: new Date(newest) }) })
+    .where("id", "=", journal.id)
+    .execute();
+  if (node.rolled_up) {
+    await addToRollups(
       transaction,
       node.id,
       lines.map(({ line }) => line),
-      now,
     );
-    if (node.network !== null && node.gone_at === null) {
-      for (const identity of folded.identities) {
-        await tie(transaction, node.id, journal.incarnationId, node.network, identity);
-      }
+  } else {
+    await rebuildRollups(transaction, node.id);
+  }
+  const folded = foldLines(
+    memory,
+    lines.map(({ line }) => line),
+    rules,
+  );
+  const oldest = lines[0]?.line.at;
+  // A drained journal may come after a newer one of the same node: then it is history and nothing to go on from.
+  const current = memory === null || folded.memory === null || folded.memory.at >= memory.at;
+  await applyLayerChanges(transaction, node.id, folded.changes, oldest === undefined ? null : new Date(oldest));
+  for (const { from, to } of folded.missing) {
+    await addGap(transaction, node.id, "no-samples", from, to, "The node took no sample.");
+  }
+  await noteEvents(
+    transaction,
+    node.id,
+    lines.map(({ line }) => line),
+    now,
+  );
+  if (node.network !== null && node.gone_at === null) {
+    for (const identity of folded.identities) {
+      await tie(transaction, node.id, journal.incarnationId, node.network, identity);
     }
-    if (current && folded.memory !== null) {
-      const { latest } = folded;
-      await transaction
-        .updateTable("node_latest")
-        .set({
-          memory: JSON.stringify(folded.memory),
-          ...(latest === null
-            ? {}
-            : { last_sample_at: latest.at, restarts: latest.restarts, pss_bytes: latest.pssBytes }),
-        })
-        .where("node_id", "=", node.id)
-        .execute();
-    }
-    await appendChanges(transaction, now, [{ topic: "node", subject: node.key }]);
-    return {
-      stored: lines.length,
-      cursor: { journal: part.header.journal, n: cursor },
-      memory: current ? folded.memory : memory,
-    };
-  });
+  }
+  if (current && folded.memory !== null) {
+    const { latest } = folded;
+    await transaction
+      .updateTable("node_latest")
+      .set({
+        memory: JSON.stringify(folded.memory),
+        ...(latest === null
+          ? {}
+          : { last_sample_at: latest.at, restarts: latest.restarts, pss_bytes: latest.pssBytes }),
+      })
+      .where("node_id", "=", node.id)
+      .execute();
+  }
+  await appendChanges(transaction, now, [{ topic: "node", subject: node.key }]);
+  return {
+    stored: lines.length,
+    cursor: { journal: part.header.journal, n: cursor },
+    memory: current ? folded.memory : memory,
+  };
+}
+
+/** One statement with a few parameters, whatever the number of lines: their texts travel as one, a line each. */
+async function insertLines(
+  transaction: InTransaction,
+  journalId: number,
+  nodeId: number,
+  lines: readonly Extract<SamplesItem, { kind: "line" }>[],
+): Promise<void> {
+  const all = <Value>(of: (line: JournalLine) => Value): Value[] => lines.map(({ line }) => of(line));
+  await sql`
+    insert into sample (journal_id, n, node_id, at, boot, mono_ms, kind, every_s, line)
+    select ${journalId}::integer, n, ${nodeId}::integer, at, boot, mono_ms, kind, every_s, line::json
+    from unnest(${`{${all(({ n }) => n).join()}}`}::bigint[], ${all(({ at }) => new Date(at))}::timestamptz[],
+      ${all(({ boot }) => boot)}::text[], ${all(({ mono_ms }) => mono_ms)}::float8[], ${all(({ kind }) => kind)}::text[],
+      ${all(({ every_s }) => every_s)}::float8[], string_to_array(${lines.map(({ text }) => text).join("\n")}, E'\n'))
+      as new (n, at, boot, mono_ms, kind, every_s, line)`.execute(transaction);
 }
 
 interface OpenJournal {

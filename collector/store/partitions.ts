@@ -15,6 +15,11 @@ export async function preparePartitions(database: Database, instants: readonly D
   for (const month of missing) known.add(month);
 }
 
+/** Forgets which partitions are there: another collector has dropped one that had become empty. */
+export function forgetPartitions(database: Database): void {
+  made.delete(database);
+}
+
 /** Makes the partitions of this month and the two that follow. */
 export async function preparePartitionsAhead(database: Database, now: Date): Promise<void> {
   const ahead = Array.from(

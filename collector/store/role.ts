@@ -4,11 +4,11 @@ import type { Database } from "./database.ts";
 /** The role that the collector works as, once its schema is made: the database itself keeps it from changing evidence. */
 export const daemonRole = "gradientlab_daemon";
 
-const evidence = ["reading", "reading_body", "fact"];
+const evidence = ["reading", "reading_body", "fact", "sample", "line_pack"];
 
 /**
- * Makes the daemon's role where it is missing and gives it what it needs of the schema in use: of readings, their bodies
- * and facts it may insert and select. Returns null, or why the account that owns the schema has to be used instead.
+ * Makes the daemon's role where it is missing and gives it what it needs of the schema in use: of readings, their bodies,
+ * facts and lines it may insert and select; packs are made by a function that proves them. Returns null, or why the account that owns the schema has to be used instead.
  * The caller holds the migrations' lock.
  */
 export async function prepareRole(session: Database): Promise<string | null> {
@@ -33,7 +33,13 @@ export async function prepareRole(session: Database): Promise<string | null> {
          grant select, insert, update, delete on all tables in schema ${schema} to ${daemonRole};
          grant usage on all sequences in schema ${schema} to ${daemonRole};
          revoke update, delete on ${evidence.join(", ")} from ${daemonRole};
-         revoke insert, update, delete on chain, migration from ${daemonRole}`,
+         revoke insert, update, delete on chain, migration from ${daemonRole};
+         revoke insert on line_pack from ${daemonRole};
+         do $$ declare name regclass; begin
+           for name in select inhrelid::regclass from pg_inherits where inhparent = 'sample'::regclass loop
+             execute format('revoke all on %s from ${daemonRole}', name);
+           end loop;
+         end $$`,
       )
       .execute(session);
     return null;

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { decodeLine, type JournalLine } from "../../cloud-init/agent/line.ts";
 import { joinRollups, type Rollup, rollUp, rollupMs } from "../states/rollups.ts";
 import type { Database, InTransaction } from "./database.ts";
+import { lineTexts } from "./packs.ts";
 
 /** The tables of rollups; a row of each stands for one stretch. */
 export const rollupTables = { hour: "node_hour", day: "node_day" } as const;
@@ -57,8 +58,13 @@ async function addRows(
 /** Makes the hours and days of a node anew from its lines. The caller holds the node's row. */
 export async function rebuildRollups(transaction: InTransaction, nodeId: number): Promise<void> {
   const counted = await recount(transaction, nodeId);
+  const kept = [...(await erasedDays(transaction, nodeId))].map((day) => new Date(day));
   for (const length of lengths) {
-    await transaction.deleteFrom(rollupTables[length]).where("node_id", "=", nodeId).execute();
+    await transaction
+      .deleteFrom(rollupTables[length])
+      .where("node_id", "=", nodeId)
+      .where(sql<boolean>`date_trunc('day', at, 'UTC') <> all(${kept}::timestamptz[])`)
+      .execute();
     await addRows(transaction, length, nodeId, counted[length]);
   }
   await transaction.updateTable("node_latest").set({ rolled_up: true }).where("node_id", "=", nodeId).execute();
@@ -86,6 +92,7 @@ export async function rebuildOne(database: Database): Promise<boolean> {
 /** Returns sentences for the hours and days of a node that are not what its lines say; none where all are. */
 export async function faultsOfRollups(database: Database, node: { id: number; key: string }): Promise<string[]> {
   const counted = await recount(database, node.id);
+  const erased = await erasedDays(database, node.id);
   const faults: string[] = [];
   for (const length of lengths) {
     const rows = await database
@@ -94,7 +101,8 @@ export async function faultsOfRollups(database: Database, node: { id: number; ke
       .where("node_id", "=", node.id)
       .orderBy("at")
       .execute();
-    const stored = new Set(rows.map(({ node_id: _node, ...row }) => textOf(row)));
+    const countable = rows.filter(({ at }) => !erased.has(dayOf(at)));
+    const stored = new Set(countable.map(({ node_id: _node, ...row }) => textOf(row)));
     const due = new Set(counted[length].map((rollup) => textOf(columnsOf(rollup))));
     const wrong = [...stored].filter((row) => !due.has(row)).length + [...due].filter((row) => !stored.has(row)).length;
     if (wrong > 0) faults.push(`${wrong} rows of ${node.key}'s ${length}s are not what its lines say.`);
@@ -110,40 +118,39 @@ function textOf(row: Readonly<Record<string, Date | string | number | null>>): s
   return fields.toSorted().join(" ");
 }
 
-const linesPerRead = 5_000;
-
+/** Returns the hours and days that the lines of a node give, erased days left out. The caller holds one snapshot. */
 async function recount(database: Database, nodeId: number): Promise<Readonly<Record<RollupLength, Rollup[]>>> {
   const found = { hour: new Map<number, Rollup>(), day: new Map<number, Rollup>() };
-  let after: { at: Date; journal_id: number; n: string } | undefined;
-  for (;;) {
-    let query = database
-      .selectFrom("sample")
-      .select(["at", "journal_id", "n"])
-      .select(sql<string>`line::text`.as("line"))
-      .where("node_id", "=", nodeId)
-      .orderBy("at")
-      .orderBy("journal_id")
-      .orderBy("n")
-      .limit(linesPerRead);
-    if (after !== undefined) {
-      const place = sql`(${after.at}::timestamptz, ${after.journal_id}::integer, ${after.n}::bigint)`;
-      query = query.where("at", ">=", after.at).where(sql<boolean>`(at, journal_id, n) > ${place}`);
-    }
-    const rows = await query.execute();
-    const lines = rows.flatMap(({ line }) => {
-      const decoded = decodeLine(line);
+  const erased = await erasedDays(database, nodeId);
+  for await (const texts of lineTexts(database, nodeId)) {
+    const lines = texts.flatMap((text) => {
+      const decoded = decodeLine(text);
       return "line" in decoded ? [decoded.line] : [];
     });
     for (const length of lengths) {
       for (const one of rollUp(lines, rollupMs[length])) {
+        if (erased.has(dayOf(one.at))) continue;
         const before = found[length].get(one.at.getTime());
         found[length].set(one.at.getTime(), before === undefined ? one : joinRollups(before, one));
       }
     }
-    after = rows.at(-1);
-    if (rows.length < linesPerRead) break;
   }
   return { hour: [...found.hour.values()], day: [...found.day.values()] };
+}
+
+/** Returns the days (their beginnings in milliseconds) of which lines were erased: their sums cannot be counted again. */
+async function erasedDays(database: Database, nodeId: number): Promise<ReadonlySet<number>> {
+  const rows = await database
+    .selectFrom("line_pack")
+    .select("from_at")
+    .where("node_id", "=", nodeId)
+    .where("erased", "is not", null)
+    .execute();
+  return new Set(rows.map(({ from_at }) => dayOf(from_at)));
+}
+
+function dayOf(at: Date): number {
+  return Math.floor(at.getTime() / rollupMs.day) * rollupMs.day;
 }
 
 function columnsOf(rollup: Rollup) {

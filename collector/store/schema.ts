@@ -72,6 +72,23 @@ export interface Tables {
     first_seen_at: Date;
     chain: Buffer;
     last_at: Date | null;
+    packed_n: ColumnType<string, never, never>;
+  };
+  line_pack: {
+    journal_id: number;
+    first_n: BigInteger;
+    last_n: BigInteger;
+    node_id: number;
+    day: string;
+    from_at: Date;
+    to_at: Date;
+    samples: number;
+    events: number;
+    chain: Buffer;
+    version: number;
+    sample_lines: Buffer | null;
+    event_lines: Buffer | null;
+    erased: JSONColumnType<{ when: string; why: string } | null, string | null | undefined, string | null>;
   };
   sample: {
     journal_id: number;

@@ -1,7 +1,8 @@
 import { sql } from "kysely";
-import type { LayerName } from "../api/types.ts";
+import { type LayerName, layerNames } from "../api/types.ts";
 import { referralMetrics } from "../networks/adapter.ts";
 import type { Database } from "./database.ts";
+import { comparePlaces, type LineFilter, type LineRow, packedRows } from "./packs.ts";
 import { type RollupLength, rollupTables } from "./rollups.ts";
 
 /** What the API and the page read. Lists are asked for one item more than a page holds, so that its end is known. */
@@ -102,19 +103,24 @@ export async function nodeIdOf(database: Database, key: string): Promise<number 
   return row?.id;
 }
 
-/** Which lines of a node are asked for; `[from, to)` bounds their instants. */
-export interface SampleFilter {
-  readonly nodeId: number;
-  readonly kind?: "sample" | "event";
-  readonly from?: Date;
-  readonly to?: Date;
-  readonly order: "asc" | "desc";
-  readonly after?: { readonly at: Date; readonly journal: number; readonly n: string };
-  readonly limit: number;
+/** Returns lines of a node in the order of their instants, packed or not. `line` is their text as the node wrote it. */
+export async function sampleRows(database: Database, filter: LineFilter): Promise<LineRow[]> {
+  // One snapshot: a line that is packed meanwhile would be there twice.
+  return database
+    .transaction()
+    .setIsolationLevel("repeatable read")
+    .setAccessMode("read only")
+    .execute(async (snapshot) => {
+      const loose = await looseRows(snapshot, filter);
+      // What lies behind a full page of rows is not looked for in packs.
+      const end = loose.length < filter.limit ? undefined : loose.at(-1)?.at;
+      const packed = await packedRows(snapshot, filter, end);
+      const sign = filter.order === "asc" ? 1 : -1;
+      return [...loose, ...packed].toSorted((one, other) => sign * comparePlaces(one, other)).slice(0, filter.limit);
+    });
 }
 
-/** Returns lines of a node in the order of their instants. `line` is their text as the node wrote it. */
-export async function sampleRows(database: Database, filter: SampleFilter) {
+async function looseRows(database: Database, filter: LineFilter): Promise<LineRow[]> {
   const { after, order } = filter;
   let query = database
     .selectFrom("sample")
@@ -180,12 +186,27 @@ export async function stateRows(database: Database, filter: StateFilter) {
     .orderBy("id", "desc")
     .limit(filter.limit);
   if (filter.layer !== undefined) query = query.where("layer", "=", filter.layer);
-  if (from !== undefined) query = query.where(({ eb, or }) => or([eb("to_at", "is", null), eb("to_at", ">", from)]));
+  if (from !== undefined) {
+    const under = await stretchesAt(database, filter.nodeId, from);
+    query = query
+      .where(({ eb, or }) => or([eb("from_at", ">=", from), ...(under.length === 0 ? [] : [eb("id", "in", under)])]))
+      .where(({ eb, or }) => or([eb("to_at", "is", null), eb("to_at", ">", from)]));
+  }
   if (to !== undefined) query = query.where("from_at", "<", to);
   if (after !== undefined) {
     query = query.where(sql<boolean>`(from_at, id) < (${after.from}::timestamptz, ${after.id}::bigint)`);
   }
   return query.execute();
+}
+
+/** Returns the stretch of each layer that began last before `from`: no older one reaches beyond it. */
+async function stretchesAt(database: Database, nodeId: number, from: Date): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select last.id from unnest(${[...layerNames]}::text[]) as one (layer), lateral (
+      select id from layer_interval where node_id = ${nodeId} and layer = one.layer and from_at < ${from}
+      order by from_at desc limit 1
+    ) last`.execute(database);
+  return rows.map(({ id }) => id);
 }
 
 /** Which facts are asked for. `about` tells facts of nodes from those of accounts. */

@@ -33,8 +33,10 @@ export async function main(args: readonly string[]): Promise<number> {
   );
   if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {
-    const { readings, erased, facts, lines, faults } = found;
-    process.stdout.write(`${readings} readings (${erased} erased), ${facts} facts, ${lines} journal lines\n`);
+    const { readings, erased, facts, lines, erasedLines, faults } = found;
+    process.stdout.write(
+      `${readings} readings (${erased} erased), ${facts} facts, ${lines} journal lines (${erasedLines} erased)\n`,
+    );
     for (const fault of faults) process.stdout.write(`${fault}\n`);
     process.stdout.write(faults.length === 0 ? "All of it is as it was stored.\n" : "");
   }

@@ -100,7 +100,7 @@ describe("evidence", () => {
       const places = rows.filter((row) => row.account === account).map(({ n }) => Number(n));
       expect(places.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 12 }, (_, index) => index + 1));
     }
-    expect(await verify()).toEqual({ readings: 24, erased: 0, facts: 12, lines: 0, faults: [] });
+    expect(await verify()).toEqual({ readings: 24, erased: 0, facts: 12, lines: 0, erasedLines: 0, faults: [] });
   });
 
   it("cannot be changed or deleted by the collector's own role", async () => {
@@ -162,7 +162,7 @@ describe("evidence", () => {
     await read(main, '{"email":"a@b"}', 1n);
     const erased = { when: now, why: "the person asked" };
     expect(await eraseBodies(owner, main, new Date(now.getTime() + 1), erased)).toBe(2);
-    expect(await verify()).toEqual({ readings: 2, erased: 2, facts: 1, lines: 0, faults: [] });
+    expect(await verify()).toEqual({ readings: 2, erased: 2, facts: 1, lines: 0, erasedLines: 0, faults: [] });
     const bodies = await database.selectFrom("reading_body").select(["body", "erased"]).execute();
     expect(bodies[0]).toEqual({ body: null, erased: { when: now.toISOString(), why: "the person asked" } });
     await expect(sql`update reading_body set body = 'x', erased = null`.execute(owner)).rejects.toThrow(
@@ -210,7 +210,8 @@ describe("evidence", () => {
     const before = await numbers();
     const opened = await openDatabase(old, silent);
     expect(await numbers()).toEqual(before);
-    expect(await verifyEvidence(opened, silent)).toEqual({ readings: 30, erased: 0, facts: 30, lines: 40, faults: [] });
+    const whole = { readings: 30, erased: 0, facts: 30, lines: 40, erasedLines: 0, faults: [] };
+    expect(await verifyEvidence(opened, silent)).toEqual(whole);
     const runs = await opened.selectFrom("run").select(["outcome", "attempts"]).orderBy("id").execute();
     expect(runs.at(-1)).toEqual({ outcome: "failed", attempts: 1 });
     await opened.destroy();
