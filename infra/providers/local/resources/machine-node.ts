@@ -56,7 +56,7 @@ type Inputs = z.infer<typeof Inputs>;
 const firstBootMs = 30 * 60_000;
 /** How long it may take to go off by its power button, and its last journal lines to arrive. */
 const powerOffMs = 90_000;
-const drainMs = 60_000;
+const drainMs = 120_000;
 
 const folderOf = (home: string, key: string): string => join(home, "machines", ...key.split("/"));
 const imagesIn = (home: string): string => join(home, "machines", ".images");
