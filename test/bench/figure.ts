@@ -1,7 +1,7 @@
 import { type SpawnOptions, spawn } from "node:child_process";
 
-/** What a figure must reach: `ratio <= x` against its floor, or `value <= x` in its own unit. */
-export type Target = `${"ratio" | "value"} <= ${number}`;
+/** What a figure must reach: `ratio <= x` or `>= x` against its floor, or `value <= x` in its own unit. */
+export type Target = `${"ratio" | "value"} ${"<=" | ">="} ${number}`;
 
 /** One measured figure. `floor` is the best a plain program could do, measured in the same run; `ratio` is value / floor. */
 export interface Figure {
@@ -36,10 +36,10 @@ export function figure(
   const target = measured.target ?? null;
   let met: boolean | null = null;
   if (target !== null) {
-    const [what, , limit] = target.split(" ");
+    const [what, sense, limit] = target.split(" ");
     const reached = what === "ratio" ? ratio : measured.value;
     if (reached === null) throw new Error(`${bench} ${name}: a ratio target needs a floor`);
-    met = reached <= Number(limit);
+    met = sense === "<=" ? reached <= Number(limit) : reached >= Number(limit);
   }
   return {
     bench,
