@@ -42,24 +42,26 @@ export function budget(program: string, extra: string | undefined): Resource<Dem
     return found;
   };
   const mark = randomUUID();
-  // The engine checks what it replaces a second time, as if there were nothing before.
+  // The engine checks what it replaces a second time, with nothing in the place of what was before.
   let first: Properties | undefined;
-  const lastOf = (before: Properties | undefined, { home }: Around): Accepted | null => {
-    first ??= before;
-    return settled(recorded(before ?? first), home);
+  const stateOf = (before: Properties | undefined): Properties | undefined => {
+    if (hasFields(before)) first ??= before;
+    return hasFields(before) ? before : first;
   };
+  const lastOf = (before: Properties | undefined, { home }: Around): Accepted | null =>
+    settled(recorded(stateOf(before)), home);
   return {
     inputs: Demand,
     outputs: [],
     notice(before, wanted, around) {
-      if (before === undefined && first !== undefined) return;
+      if (!hasFields(before) && first !== undefined) return;
       const { now, say, show } = around;
       show(reportText(wanted, ledgers(), now()));
       for (const warning of judge(lastOf(before, around), wanted, ledgers(), now()).warnings) say(warning);
     },
     refuse: (before, wanted, around) => judge(lastOf(before, around), wanted, ledgers(), around.now()).refusals,
     kept(before, wanted, around) {
-      const named = recorded(before ?? first);
+      const named = recorded(stateOf(before));
       const last = lastOf(before, around);
       const held = heldAfter(last, wanted);
       if (held !== undefined) return { ...wanted, held, record: mark, after: named?.record ?? "" };
@@ -99,6 +101,10 @@ function settled(record: Accepted | null, home: string): Accepted | null {
   if (record?.held === undefined || !goneIn(home).includes(record.after ?? "")) return record;
   const { held: _, ...rest } = record;
   return rest;
+}
+
+function hasFields(before: Properties | undefined): boolean {
+  return before !== undefined && Object.keys(before).length > 0;
 }
 
 function goneIn(home: string): readonly string[] {
