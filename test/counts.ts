@@ -17,6 +17,8 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   },
   /** Cuts of a journal at random bytes. */
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
+  /** Virtual machines that one stack makes at once. */
+  machines: { counts: { MACHINES: "2" }, files: ["test/system/machine.test.ts"] },
   /** Mutated answers of the practice network. */
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
   /** Machines of the grant in the examples' phases, gone through on one stack. */
