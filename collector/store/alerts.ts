@@ -9,7 +9,7 @@ import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { openLayers } from "./views.ts";
 
-const watchLock = 7_232_003;
+const watchLock = 7_232_004;
 
 /**
  * Runs `work` in a transaction that no other collector's watch is in at the same time. Returns null where another one is

@@ -32,9 +32,7 @@ export async function main(args: readonly string[]): Promise<number> {
   await prepare(progress, ["engine", "page", "browser"], {
     async afterBrowser(signal) {
       await preparePrograms(progress);
-      const filters = full?.files ?? positionals;
-      if (filters.length === 0 || filters.some((filter) => machineTests.includes(filter)))
-        await prepareMachines(progress, signal);
+      if (full?.files.includes(machineTests)) await prepareMachines(progress, signal);
     },
   });
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
@@ -70,7 +68,7 @@ async function preparePrograms(progress: Progress): Promise<void> {
   });
 }
 
-/** The tests that start virtual machines. */
+/** The tests that start virtual machines: a suite of the full tier. */
 const machineTests = "test/system/machine.test.ts";
 
 /** Makes ready what tests of machines start. Where that cannot be, the step says why, and they are skipped with it. */
