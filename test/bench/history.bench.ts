@@ -18,8 +18,7 @@ import { type LivedLine, nodeLife, randomFrom } from "../harness/node-life.ts";
 import { type BenchContext, type Figure, figure, median } from "./figure.ts";
 
 const fullNodes = 200;
-const months = 60;
-const earlyMonths = 6;
+const fullMonths = 60;
 const everySeconds = 300;
 const dayMs = 86_400_000;
 const linesPerPart = 2_000;
@@ -38,7 +37,10 @@ const silent = (): void => undefined;
  * and instants. `first` is asked once of a server that has just started, `warm` the same again.
  */
 export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
-  const nodes = Math.max(2, Math.round(fullNodes * scale));
+  // A quick look is short in both: a tenth is one node of six months.
+  const nodes = Math.max(1, Math.round(fullNodes * scale ** 3));
+  const months = Math.max(2, Math.round(fullMonths * scale));
+  const earlyMonths = Math.max(1, Math.round(months / 10));
   const folder = await mkdtemp(join(tmpdir(), "gl-bench-"));
   await chmod(folder, 0o755);
   let place = await open(folder);
@@ -78,7 +80,7 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
       yield figure("history", `warm median of ${name}`, { value: ms, unit: "ms", n: asksPerQuery });
     }
     const sum = (of: Record<string, number>): number => Object.values(of).reduce((one, other) => one + other, 0);
-    yield figure("history", "all queries, at 60 months against 6", {
+    yield figure("history", `all queries, at ${months} months against ${earlyMonths}`, {
       value: sum(late),
       floor: sum(early),
       unit: "ms",

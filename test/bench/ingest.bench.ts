@@ -28,7 +28,7 @@ const rules = { runtimeUnit: "browser", appUnit: null, heartbeatStaleSeconds: 12
  * same partitioned table of another database with its keys, checks and indexes; COPY into a bare table is beside it.
  */
 export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
-  const batches = Math.max(3, Math.round(fullBatches * scale));
+  const batches = Math.max(2, Math.round(fullBatches * scale ** 2));
   const folder = await mkdtemp(join(tmpdir(), "gl-bench-"));
   // The server, which may be another account's, writes and reads files there.
   await chmod(folder, 0o777);
