@@ -288,6 +288,9 @@ interface WatchedEvent {
   readonly means: string;
 }
 
+/** The event of a node that has another id in its network than before. */
+export const identityChanged = "network-node-changed";
+
 const eventsWatched: Readonly<Record<string, WatchedEvent>> = {
   "host-key-changed": { rule: "security", means: "its host key changed" },
   "file-changed": { rule: "security", means: "a policy or unit file was changed" },
@@ -297,7 +300,7 @@ const eventsWatched: Readonly<Record<string, WatchedEvent>> = {
   "logins-failed": { rule: "security-notice", means: "log-ins failed" },
   "security-update-pending": { rule: "security-notice", means: "a security update has waited for more than a week" },
   "profile-replaced": { rule: "identity-changed", means: "its browser's profile was replaced" },
-  "network-node-changed": { rule: "identity-changed", means: "it has another id in its network" },
+  [identityChanged]: { rule: "identity-changed", means: "it has another id in its network" },
   "journal replaced": { rule: "identity-changed", means: "its journal was replaced" },
 };
 

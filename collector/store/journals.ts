@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { JournalLine } from "../../cloud-init/agent/line.ts";
 import type { SamplesHeader, SamplesItem } from "../../cloud-init/agent/samples.ts";
 import { ExplainedError } from "../../infra/problem.ts";
-import { watchedEvents } from "../alerts/rules.ts";
+import { identityChanged, watchedEvents } from "../alerts/rules.ts";
 import { type FoldMemory, foldLines, type LineRules, type ToldIdentity } from "../states/lines.ts";
 import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
@@ -142,7 +142,7 @@ async function storeInTransaction(
   );
   if (node.network !== null && node.gone_at === null) {
     for (const identity of folded.identities) {
-      await tie(transaction, node.id, journal.incarnationId, node.network, identity);
+      await tie(transaction, node.id, journal.incarnationId, node.network, identity, now);
     }
   }
   if (current && folded.memory !== null) {
@@ -316,7 +316,10 @@ async function recordHoles(
   }
 }
 
-/** Notes the events among `lines` that alerts look at, with the instant at which they were learnt of. */
+/**
+ * Notes the events among `lines` that alerts look at, with the instant at which they were learnt of. Whether a node became
+ * another one to its network is told by its ties: a machine whose disk was lost knows of no identity before.
+ */
 async function noteEvents(
   transaction: InTransaction,
   nodeId: number,
@@ -324,7 +327,7 @@ async function noteEvents(
   now: Date,
 ): Promise<void> {
   const events = lines.flatMap(({ j, n, at, event }) =>
-    event !== undefined && watchedEvents.includes(event.name)
+    event !== undefined && event.name !== identityChanged && watchedEvents.includes(event.name)
       ? [
           {
             node_id: nodeId,
@@ -357,6 +360,7 @@ async function tie(
   incarnationId: number,
   network: string,
   told: ToldIdentity,
+  now: Date,
 ): Promise<void> {
   const open = await transaction
     .selectFrom("network_node")
@@ -369,6 +373,13 @@ async function tie(
       open.network === network && open.network_node_id === told.networkNodeId && open.incarnation_id === incarnationId;
     if (same || told.at < open.from_at) return;
     await transaction.updateTable("network_node").set({ to_at: told.at }).where("id", "=", open.id).execute();
+    if (open.network === network && open.network_node_id !== told.networkNodeId) {
+      const detail = JSON.stringify({ journal: told.journal, n: told.n, from: open.network_node_id });
+      await transaction
+        .insertInto("node_event")
+        .values({ node_id: nodeId, at: told.at, seen_at: now, name: identityChanged, detail })
+        .execute();
+    }
   }
   await transaction
     .insertInto("network_node")

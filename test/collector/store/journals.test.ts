@@ -154,12 +154,17 @@ describe("storing a part of a journal", () => {
     write(lines, 1, 10, { kind: "event", event: { name: "host-key-changed" } });
     write(lines, 2, 20, { kind: "event", event: { name: "boot" } });
     write(lines, 3, 30, { kind: "event", event: { name: "logins-failed", count: 3 } });
+    // The first id that a network gives a node is no change; another one is, whatever the node remembers.
+    write(lines, 4, 40, { kind: "event", event: { name: "network-node-changed", from: null, to: "first" } });
+    write(lines, 5, 50, { app: { state: "up", network_node_id: "first" } });
     await store(lines, 1, lines.lines);
-    await store(lines, 3, []);
+    write(lines, 6, 60, { kind: "event", event: { name: "network-node-changed", from: null, to: "other" } });
+    await store(lines, 6, lines.lines.slice(5));
     const picture = async (when: Date) => (await alertPicture(database, async () => plainLayers, when)).events;
     expect(await picture(now)).toEqual([
       { node: "home/0", name: "host-key-changed", count: 1, first: new Date(at(10)), last: new Date(at(10)) },
       { node: "home/0", name: "logins-failed", count: 1, first: new Date(at(30)), last: new Date(at(30)) },
+      { node: "home/0", name: "network-node-changed", count: 1, first: new Date(at(60)), last: new Date(at(60)) },
     ]);
     expect(await picture(new Date(now.getTime() + 86_400_000))).toEqual([]);
   });
