@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { ExplainedError } from "./problem.ts";
 
 /**
@@ -47,6 +48,14 @@ export function decimalOf(value: number): string {
   const nano =
     BigInt(whole) * 1_000_000_000n + BigInt(fraction.slice(0, 9)) + (Number(fraction.slice(9)) > 0 ? 1n : 0n);
   return `${nano / 1_000_000_000n}.${String(nano % 1_000_000_000n).padStart(9, "0")}`.replace(/\.?0+$/, "");
+}
+
+/** Returns a list's answer as its documentation describes it. Throws `no-price-list` where it has another shape. */
+export function shaped<Answer>(host: string, schema: z.ZodType<Answer>, answer: unknown): Answer {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw otherShape(host, `${issue?.path.join(".")}: ${issue?.message}`, parsed.error);
 }
 
 /** Returns the error of a list whose answer has another shape than the one it is documented to have. */

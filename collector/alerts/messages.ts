@@ -51,17 +51,13 @@ export function messagesDue(
   now: Date,
 ): Telling {
   const untold = alerts.filter(({ toldAt }) => toldAt === null);
-  const passedOver = untold.filter((alert) => alert.resolvedAt !== null || alert.acknowledgedAt !== null);
+  const isOver = (alert: TellableAlert): boolean => alert.resolvedAt !== null || alert.acknowledgedAt !== null;
   const messages: Message[] = [];
   for (const rule of [...new Set(alerts.map((alert) => alert.rule))].sort()) {
     const own = alerts.filter((alert) => alert.rule === rule);
     const open = own.filter(({ resolvedAt }) => resolvedAt === null);
     const groups: readonly (readonly [MessageKind, readonly TellableAlert[], (alert: TellableAlert) => Date])[] = [
-      [
-        "began",
-        untold.filter((alert) => alert.rule === rule && !passedOver.includes(alert)),
-        (alert) => alert.openedAt,
-      ],
+      ["began", untold.filter((alert) => alert.rule === rule && !isOver(alert)), (alert) => alert.openedAt],
       ["escalated", open.filter((alert) => isUnheard(alert, settings, now)), (alert) => alert.toldAt ?? now],
       [
         "ended",
@@ -78,7 +74,7 @@ export function messagesDue(
         messages.push(messageOf(rule, kind, group, open.length));
     }
   }
-  return { messages, passedOver: passedOver.map(({ id }) => id) };
+  return { messages, passedOver: untold.filter(isOver).map(({ id }) => id) };
 }
 
 /** Whether a critical alert was told and nobody said within the time set that they saw to it. */

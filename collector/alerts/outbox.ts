@@ -45,11 +45,8 @@ export async function deliverDue(
   );
   if (gone > 0) log("warn", `${gone} messages were given up: their channels left the alert settings.`);
   while (!signal.aborted) {
-    const [quiet, awake] = [
-      channels.filter((c) => isQuiet(c.quiet, now())),
-      channels.filter((c) => !isQuiet(c.quiet, now())),
-    ];
-    const names = { all: awake.map(({ name }) => name), urgentOnly: quiet.map(({ name }) => name) };
+    const names = { all: [] as string[], urgentOnly: [] as string[] };
+    for (const { name, quiet } of channels) names[isQuiet(quiet, now()) ? "urgentOnly" : "all"].push(name);
     const claimed = await claimDeliveries(database, names, atOnce, leaseMs, now());
     if (claimed.length === 0) return;
     await Promise.all(

@@ -1,6 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { BadInput, ExplainedError, type Problem } from "../../infra/problem.ts";
+import { readPrivateJson } from "../private-json.ts";
 import { type RuleName, ruleNames, type Severity, severities } from "./rules.ts";
 
 const Seconds = (most: number) =>
@@ -108,31 +108,21 @@ export interface RuleSetting {
  * @throws BadInput with every mistake in it; no value of it stands in a message, because it may be a secret.
  */
 export async function readAlertSettings(file: string): Promise<AlertSettings> {
-  const text = await textOf(file);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new ExplainedError("alerts-form", `The alert settings ${file} are not JSON.`, "Write them anew.");
-  }
+  const value = await valueIn(file);
   const result = File.safeParse(value);
   const problems = result.success ? twice(result.data.channels) : result.error.issues.flatMap(problemsIn);
   if (!result.success || problems.length > 0) throw new BadInput(`The alert settings ${file}`, problems);
   return result.data;
 }
 
-async function textOf(file: string): Promise<string> {
+async function valueIn(file: string): Promise<unknown> {
   try {
-    const { mode } = await stat(file);
-    if ((mode & 0o077) !== 0) {
-      throw new ExplainedError(
-        "alerts-open",
-        `The alert settings ${file} hold secrets and others than their owner may read them.`,
-        `Run chmod 600 ${file}.`,
-      );
-    }
-    return await readFile(file, "utf8");
+    return await readPrivateJson(file, {
+      code: "alerts",
+      open: `The alert settings ${file} hold secrets and others than their owner may read them.`,
+      notJson: `The alert settings ${file} are not JSON.`,
+      fix: "Write them anew.",
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new ExplainedError(

@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ExplainedError } from "../../infra/problem.ts";
+import { readPrivateJson } from "../private-json.ts";
 import type { AccountFile, Adapter } from "./adapter.ts";
 import { adapterOf, networkNames } from "./adapters.ts";
 
@@ -43,21 +44,12 @@ export interface KnownAccount {
  * with every mistake in it; its contents stand in no message.
  */
 export async function readAccount(file: string): Promise<KnownAccount> {
-  const { mode } = await stat(file);
-  if ((mode & 0o077) !== 0) {
-    throw new ExplainedError(
-      "account-open",
-      `The account file ${file} holds a password and others than its owner may read it.`,
-      `Run chmod 600 ${file}.`,
-    );
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(file, "utf8"));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new ExplainedError("account-form", `The account file ${file} is not JSON.`, "Write it anew.");
-  }
+  const value = await readPrivateJson(file, {
+    code: "account",
+    open: `The account file ${file} holds a password and others than its owner may read it.`,
+    notJson: `The account file ${file} is not JSON.`,
+    fix: "Write it anew.",
+  });
   const named = z.object({ network: z.string() }).safeParse(value);
   const adapter = named.success ? adapterOf(named.data.network) : undefined;
   if (adapter === undefined) {

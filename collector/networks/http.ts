@@ -71,7 +71,11 @@ export function askerOf({ fetch, now, refusedMs, errorOf }: AskerSetting): Asker
         return done(status, text, failure);
       } catch (error) {
         if (error instanceof NetworkError) return done(status, "", error);
-        return done(status, "", new NetworkError("transient", `no answer: ${causeOf(error)}`, { cause: error }));
+        return done(
+          status,
+          "",
+          new NetworkError("transient", `no answer: ${causeOf(error, callMs)}`, { cause: error }),
+        );
       }
     },
   };
@@ -95,9 +99,10 @@ export function retryAfterMs(header: string | null, now: Date): number | null {
   return Number.isFinite(asked) ? Math.min(Math.max(asked, 0), 86_400_000) : null;
 }
 
-function causeOf(error: unknown): string {
+/** Returns why a call that waited at most `ms` milliseconds was not answered: the system's code, or what was said. */
+export function causeOf(error: unknown, ms: number): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
-  if (error.name === "TimeoutError") return `none within ${callMs / 1000} s`;
+  if (error.name === "TimeoutError") return `none within ${ms / 1000} s`;
   return cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : error.message;
 }

@@ -1,4 +1,4 @@
-import { retryAfterMs } from "../../networks/http.ts";
+import { causeOf, retryAfterMs } from "../../networks/http.ts";
 import { NotDelivered, type Sending } from "./delivery.ts";
 
 const postMs = 15_000;
@@ -24,16 +24,7 @@ export async function postJson(
       signal: AbortSignal.any([signal, AbortSignal.timeout(postMs)]),
     });
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const cause =
-      error.cause instanceof Error ? ((error.cause as NodeJS.ErrnoException).code ?? error.cause.message) : "";
-    throw new NotDelivered(
-      `no answer: ${error.name === "TimeoutError" ? "none within 15 s" : cause || error.message}`,
-      null,
-      {
-        cause: error,
-      },
-    );
+    throw new NotDelivered(`no answer: ${causeOf(error, postMs)}`, null, { cause: error });
   }
   if (response.ok) {
     await response.body?.cancel();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Ask, decimalOf, otherShape, type PriceList, type Quote, type Wanted } from "../../price-list.ts";
+import { type Ask, decimalOf, otherShape, type PriceList, type Quote, shaped, type Wanted } from "../../price-list.ts";
 
 /**
  * Azure's list: the Retail Prices API (learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices).
@@ -62,13 +62,9 @@ async function itemsOf({ key, region }: Wanted, ask: Ask): Promise<Item[]> {
     `${address}?api-version=2023-01-01-preview&currencyCode='USD'&$filter=${encodeURIComponent(filter)}`;
   for (let page = 0; typeof next === "string" && next !== ""; page++) {
     if (page === mostPages) throw otherShape(host, `one price has more than ${mostPages} pages`);
-    const parsed = Answer.safeParse(await ask(next));
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      throw otherShape(host, `${issue?.path.join(".")}: ${issue?.message}`, parsed.error);
-    }
-    items.push(...parsed.data.Items);
-    next = parsed.data.NextPageLink;
+    const answer: z.infer<typeof Answer> = shaped(host, Answer, await ask(next));
+    items.push(...answer.Items);
+    next = answer.NextPageLink;
     // The links name the port too.
     if (typeof next === "string" && next !== "" && new URL(next, address).hostname !== hostname)
       throw otherShape(host, `its next page is at ${next}`);

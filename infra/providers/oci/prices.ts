@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Ask, decimalOf, otherShape, type PriceList, type Quote, type Wanted } from "../../price-list.ts";
+import { type Ask, decimalOf, otherShape, type PriceList, type Quote, shaped, type Wanted } from "../../price-list.ts";
 
 /**
  * Oracle's list: the price list API behind its cost estimator. It has one price for all commercial regions, found by
@@ -53,13 +53,9 @@ async function productsOf(ask: Ask): Promise<Product[]> {
   let next: string | undefined = address;
   for (let page = 0; next !== undefined; page++) {
     if (page === mostPages) throw otherShape(host, `it has more than ${mostPages} pages`);
-    const parsed = Answer.safeParse(await ask(next));
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      throw otherShape(host, `${issue?.path.join(".")}: ${issue?.message}`, parsed.error);
-    }
-    products.push(...parsed.data.items);
-    next = parsed.data.links?.find(({ rel }) => rel === "next")?.href;
+    const answer: z.infer<typeof Answer> = shaped(host, Answer, await ask(next));
+    products.push(...answer.items);
+    next = answer.links?.find(({ rel }) => rel === "next")?.href;
     if (next !== undefined && new URL(next, address).origin !== origin)
       throw otherShape(host, `its next page is at ${next}`);
   }

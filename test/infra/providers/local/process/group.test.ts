@@ -129,7 +129,7 @@ describe("a node with a browser", () => {
     expect(status).toMatch(/^CapAmb:\s+0000000000000000$/m);
     if (process.getuid?.() === 0) expect(status).toMatch(/^Uid:\s+61001\s/m);
     expect(await sandboxedRenderers(pid)).toBeGreaterThan(0);
-    expect(existsSync(`/proc/${pid}/root/etc/chromium/policies/managed/gradientlab.json`)).toBe(true);
+    expect(existsSync(join("/proc", `${pid}`, "root", "etc/chromium/policies/managed/gradientlab.json"))).toBe(true);
     expect(await machineFiles()).toBe(before);
 
     const kept = await everythingWritten(directory);
