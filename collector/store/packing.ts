@@ -87,34 +87,9 @@ async function packNext(
   journalId: number,
   closed: (day: number, lastDay: number) => boolean,
 ): Promise<number> {
-  const journal = await database
-    .selectFrom("journal")
-    .select(["journal.uuid", "journal.packed_n", "journal.last_at"])
-    .select((from) =>
-      from
-        .selectFrom("line_pack")
-        .select("line_pack.chain")
-        .whereRef("line_pack.journal_id", "=", "journal.id")
-        .orderBy("line_pack.first_n", "desc")
-        .limit(1)
-        .as("chain"),
-    )
-    .where("journal.id", "=", journalId)
-    .executeTakeFirstOrThrow();
-  const loose = database
-    .selectFrom("sample")
-    .where("journal_id", "=", journalId)
-    .where("n", ">", journal.packed_n)
-    .orderBy("n");
-  const oldest = await loose.select("at").limit(1).executeTakeFirst();
-  if (oldest === undefined) return 0;
-  const day = dayOf(oldest.at.getTime());
-  if (!closed(day, dayOf((journal.last_at ?? oldest.at).getTime()))) return 0;
-  const rows = await loose
-    .select(["n", "at", "boot", "mono_ms", "kind", "every_s"])
-    .select(sql<string>`line::text`.as("line"))
-    .limit(mostLines)
-    .execute();
+  const open = await openLines(database, journalId, closed);
+  if (open === null) return 0;
+  const { journal, day, rows } = open;
   const lines = firstOfOneDay(
     rows.map((row) => ({
       n: Number(row.n),
@@ -143,6 +118,49 @@ async function packNext(
       ${events}::bytea, ${proof}::bytea) as packed`.execute(database);
   // Another collector was at it too, and is through: what follows is looked at.
   return done[0]?.packed === true ? lines.length : packNext(database, journalId, closed);
+}
+
+/**
+ * Returns what a journal's next pack is made of, all as of one instant: others pack meanwhile, and lines that follow one
+ * pack do not follow the chain of the pack before it. `day` is that of the first line that is not packed, and `rows` are
+ * as many lines from it on as one pack takes. Returns null where there is none, or `closed` does not say so of its day.
+ */
+function openLines(database: Database, journalId: number, closed: (day: number, lastDay: number) => boolean) {
+  return database
+    .transaction()
+    .setIsolationLevel("repeatable read")
+    .setAccessMode("read only")
+    .execute(async (snapshot) => {
+      const journal = await snapshot
+        .selectFrom("journal")
+        .select(["journal.uuid", "journal.packed_n", "journal.last_at"])
+        .select((from) =>
+          from
+            .selectFrom("line_pack")
+            .select("line_pack.chain")
+            .whereRef("line_pack.journal_id", "=", "journal.id")
+            .orderBy("line_pack.first_n", "desc")
+            .limit(1)
+            .as("chain"),
+        )
+        .where("journal.id", "=", journalId)
+        .executeTakeFirstOrThrow();
+      const loose = snapshot
+        .selectFrom("sample")
+        .where("journal_id", "=", journalId)
+        .where("n", ">", journal.packed_n)
+        .orderBy("n");
+      const oldest = await loose.select("at").limit(1).executeTakeFirst();
+      if (oldest === undefined) return null;
+      const day = dayOf(oldest.at.getTime());
+      if (!closed(day, dayOf((journal.last_at ?? oldest.at).getTime()))) return null;
+      const rows = await loose
+        .select(["n", "at", "boot", "mono_ms", "kind", "every_s"])
+        .select(sql<string>`line::text`.as("line"))
+        .limit(mostLines)
+        .execute();
+      return { journal, day, rows };
+    });
 }
 
 /**
