@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { ed25519KeyPair } from "./ed25519-key.ts";
 import { writeOnce } from "./write-once.ts";
 
 /** Whose key it is: the collector's runs the agent's verbs only, the operator's administers a machine. */
@@ -22,11 +23,9 @@ export async function ensureAccessKeys(home: string): Promise<void> {
   for (const role of roles) {
     const file = accessKeyFile(home, role);
     if (existsSync(`${file}.pub`)) continue;
-    // Loaded here because it takes longer than finding that there is nothing to do.
-    const { default: ssh } = await import("ssh2");
-    const made = ssh.utils.generateKeyPairSync("ed25519", { comment: `gradientlab-${role}` });
-    const key = (await writeOnce(file, made.private)) ? made.public : publicHalf(ssh, file, role);
-    await writeOnce(`${file}.pub`, `${key.trim()}\n`);
+    const made = ed25519KeyPair(`gradientlab-${role}`);
+    const key = (await writeOnce(file, made.privateKey)) ? made.publicKey : await publicHalf(file, role);
+    await writeOnce(`${file}.pub`, `${key}\n`);
   }
 }
 
@@ -40,7 +39,9 @@ export function publicAccessKeys(home: string): Readonly<Record<AccessRole, read
 }
 
 /** A private key is there without its public half: somebody put it there, or another process is about to. */
-function publicHalf({ utils }: typeof import("ssh2"), file: string, role: AccessRole): string {
+async function publicHalf(file: string, role: AccessRole): Promise<string> {
+  // Loaded here because it takes longer than all the rest.
+  const { utils } = (await import("ssh2")).default;
   const parsed = utils.parseKey(readFileSync(file, "utf8"));
   const key = Array.isArray(parsed) ? parsed[0] : parsed;
   if (key instanceof Error || key === undefined) throw new Error(`${file} holds no private key: ${key?.message}`);

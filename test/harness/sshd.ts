@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import ssh from "ssh2";
 import type { SshKey } from "../../collector/journal/ssh-key.ts";
 import { fingerprintOf } from "../../collector/journal/ssh-key.ts";
+import { ed25519KeyPair } from "../../infra/ed25519-key.ts";
 import { until } from "./checkout.ts";
 
 const binary = "/usr/sbin/sshd";
@@ -24,9 +24,9 @@ export interface KeyPair {
 
 /** Returns a new Ed25519 key pair. */
 export function keyPair(): KeyPair {
-  const { private: privateKey, public: publicKey } = ssh.utils.generateKeyPairSync("ed25519");
+  const { privateKey, publicKey } = ed25519KeyPair("test");
   const wire = Buffer.from(publicKey.split(" ")[1] ?? "", "base64");
-  return { key: { privateKey, fingerprint: fingerprintOf(wire) }, public: publicKey.trim() };
+  return { key: { privateKey, fingerprint: fingerprintOf(wire) }, public: publicKey };
 }
 
 /** An OpenSSH server on a loopback port, of the account that runs the tests. */
@@ -41,12 +41,17 @@ export interface Sshd {
   stop(): Promise<void>;
 }
 
-/** Starts one in a temporary folder and returns when it listens. `settings` are lines of its configuration. */
-export async function startSshd(settings: readonly string[] = []): Promise<Sshd> {
+/**
+ * Starts one in a temporary folder, with `host` as its key, and returns when it listens. `settings` are lines of its
+ * configuration.
+ */
+export async function startSshd(
+  settings: readonly string[] = [],
+  host: ReturnType<typeof ed25519KeyPair> = ed25519KeyPair("host"),
+): Promise<Sshd> {
   const folder = await mkdtemp(join(tmpdir(), "sshd-"));
-  const host = keyPair();
   const port = await freePort();
-  await writeFile(join(folder, "host"), host.key.privateKey, { mode: 0o600 });
+  await writeFile(join(folder, "host"), host.privateKey, { mode: 0o600 });
   await writeFile(join(folder, "authorized"), "", { mode: 0o600 });
   await writeFile(
     join(folder, "config"),
@@ -76,23 +81,29 @@ export async function startSshd(settings: readonly string[] = []): Promise<Sshd>
     log += text;
   });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  await until(
-    "the SSH server to listen",
-    30_000,
-    () => log.includes("Server listening"),
-    () => log,
-  );
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    await ended;
+    await rm(folder, { recursive: true });
+  };
+  try {
+    await until(
+      "the SSH server to listen",
+      30_000,
+      () => log.includes("Server listening"),
+      () => log,
+    );
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     port,
     user: userInfo().username,
-    hostKey: host.public,
+    hostKey: host.publicKey,
     authorize: (lines) => writeFile(join(folder, "authorized"), lines.map((line) => `${line}\n`).join("")),
     accepted: () => log.split("Accepted publickey").length - 1,
-    async stop() {
-      child.kill("SIGTERM");
-      await ended;
-      await rm(folder, { recursive: true });
-    },
+    stop,
   };
 }
 

@@ -23,8 +23,12 @@ async function startHost(acceptEnv: string): Promise<Host> {
   const server = await startSshd(settings);
   const client = keyPair();
   await server.authorize([client.public]);
-  return { ...server, privateKey: client.key.privateKey, folder: mkdtempSync(join(tmpdir(), "sh-")) };
+  const host = { ...server, privateKey: client.key.privateKey, folder: mkdtempSync(join(tmpdir(), "sh-")) };
+  started.push(host);
+  return host;
 }
+
+const started: Host[] = [];
 
 let server: Host;
 let other: Host;
@@ -36,7 +40,7 @@ describe("the stand-in of the command plugin, over real SSH", () => {
     [server, other] = await Promise.all([startHost("TAKEN PULUMI_COMMAND_*"), startHost("NONE")]);
   });
   afterAll(async () => {
-    for (const host of noSshd === null ? [server, other] : []) {
+    for (const host of started) {
       await host.stop();
       rmSync(host.folder, { recursive: true });
     }
