@@ -45,6 +45,9 @@ afterAll(async () => {
 /** Who lives it, and in what: root shows the checkout to the ordinary user, who may not reach it where it lies. */
 type Setting = (argv: readonly string[], own: string) => readonly string[] | Promise<readonly string[]>;
 
+const shownAtMnt = (argv: readonly string[]): readonly string[] =>
+  argv.map((word) => (word.startsWith(checkout) ? `/mnt/${word.slice(checkout.length)}` : word));
+
 const asOrdinary: Setting = (argv, own) =>
   root
     ? isolatedCommand({
@@ -53,11 +56,14 @@ const asOrdinary: Setting = (argv, own) =>
         mounts: [{ from: checkout, to: "/mnt" }],
         accounts: [],
         account: ordinary,
-        argv: argv.map((word) => (word.startsWith(checkout) ? `/mnt/${word.slice(checkout.length)}` : word)),
+        argv: shownAtMnt(argv),
       })
     : argv;
 
-/** Accounts that are added and folders that are made stay in a layer of the test's own. */
+/**
+ * Accounts that are added and folders that are made stay in a layer of the test's own, in which the checkout lies where
+ * every account may go.
+ */
 const asRootInLayers: Setting = (argv, own) => [
   "unshare",
   "--mount",
@@ -65,13 +71,14 @@ const asRootInLayers: Setting = (argv, own) => [
   "private",
   "sh",
   "-c",
-  `set -e; cd "$1"; shift; mkdir upper work
+  `set -e; cd "$1"; mount --bind "$2" /mnt; shift 2; mkdir upper work
    mount -t overlay overlay -o lowerdir=/etc,upperdir=upper,workdir=work /etc
    mount -t tmpfs tmpfs /var/lib
    "$@"; grep -c gradientlab- /etc/passwd >&2`,
   "layers",
   own,
-  ...argv,
+  checkout,
+  ...shownAtMnt(argv),
 ];
 
 async function life(
