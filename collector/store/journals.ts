@@ -6,6 +6,7 @@ import { identityChanged, watchedEvents } from "../alerts/rules.ts";
 import { type FoldMemory, foldLines, type LineRules, type ToldIdentity } from "../states/lines.ts";
 import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
+import { instantText } from "./instant.ts";
 import { applyLayerChanges } from "./layers.ts";
 import { journalBeginning, linkLine } from "./links.ts";
 import { forgetPartitions, preparePartitions } from "./partitions.ts";
@@ -141,9 +142,7 @@ async function storeInTransaction(
     now,
   );
   if (node.network !== null && node.gone_at === null) {
-    for (const identity of folded.identities) {
-      await tie(transaction, node.id, journal.incarnationId, node.network, identity, now);
-    }
+    await noteTies(transaction, node.id, journal.incarnationId, node.network, folded.identities, now);
   }
   if (current && folded.memory !== null) {
     const { latest } = folded;
@@ -174,12 +173,14 @@ async function insertLines(
   lines: readonly Extract<SamplesItem, { kind: "line" }>[],
 ): Promise<void> {
   const all = <Value>(of: (line: JournalLine) => Value): Value[] => lines.map(({ line }) => of(line));
+  const numbers = (of: (line: JournalLine) => number): string => `{${all(of).join()}}`;
   await sql`
     insert into sample (journal_id, n, node_id, at, boot, mono_ms, kind, every_s, line)
     select ${journalId}::integer, n, ${nodeId}::integer, at, boot, mono_ms, kind, every_s, line::json
-    from unnest(${`{${all(({ n }) => n).join()}}`}::bigint[], ${all(({ at }) => new Date(at))}::timestamptz[],
-      ${all(({ boot }) => boot)}::text[], ${all(({ mono_ms }) => mono_ms)}::float8[], ${all(({ kind }) => kind)}::text[],
-      ${all(({ every_s }) => every_s)}::float8[], string_to_array(${lines.map(({ text }) => text).join("\n")}, E'\n'))
+    from unnest(${numbers(({ n }) => n)}::bigint[], ${`{${all(({ at }) => `"${instantText(new Date(at))}"`).join()}}`}::timestamptz[],
+      ${all(({ boot }) => boot)}::text[], ${numbers(({ mono_ms }) => mono_ms)}::float8[],
+      ${`{${all(({ kind }) => kind).join()}}`}::text[], ${numbers(({ every_s }) => every_s)}::float8[],
+      string_to_array(${lines.map(({ text }) => text).join("\n")}, E'\n'))
       as new (n, at, boot, mono_ms, kind, every_s, line)`.execute(transaction);
 }
 
@@ -353,43 +354,50 @@ async function addGap(
   await transaction.insertInto("gap").values({ node_id: nodeId, kind, from_at: from, to_at: to, reason }).execute();
 }
 
-/** Ties the node to its own id in the network from the instant its journal told it, until it tells another. */
-async function tie(
+/**
+ * Ties the node to its own id in the network from the instant its journal told it, until it tells another. Nearly every
+ * sample tells the one that is known: only another is a statement.
+ */
+async function noteTies(
   transaction: InTransaction,
   nodeId: number,
   incarnationId: number,
   network: string,
-  told: ToldIdentity,
+  told: readonly ToldIdentity[],
   now: Date,
 ): Promise<void> {
-  const open = await transaction
+  if (told.length === 0) return;
+  let open = await transaction
     .selectFrom("network_node")
     .selectAll()
     .where("node_id", "=", nodeId)
     .where("to_at", "is", null)
     .executeTakeFirst();
-  if (open !== undefined) {
-    const same =
-      open.network === network && open.network_node_id === told.networkNodeId && open.incarnation_id === incarnationId;
-    if (same || told.at < open.from_at) return;
-    await transaction.updateTable("network_node").set({ to_at: told.at }).where("id", "=", open.id).execute();
-    if (open.network === network && open.network_node_id !== told.networkNodeId) {
-      const detail = JSON.stringify({ journal: told.journal, n: told.n, from: open.network_node_id });
-      await transaction
-        .insertInto("node_event")
-        .values({ node_id: nodeId, at: told.at, seen_at: now, name: identityChanged, detail })
-        .execute();
+  for (const { at, networkNodeId, journal, n } of told) {
+    if (open !== undefined) {
+      const same =
+        open.network === network && open.network_node_id === networkNodeId && open.incarnation_id === incarnationId;
+      if (same || at < open.from_at) continue;
+      await transaction.updateTable("network_node").set({ to_at: at }).where("id", "=", open.id).execute();
+      if (open.network === network && open.network_node_id !== networkNodeId) {
+        const detail = JSON.stringify({ journal, n, from: open.network_node_id });
+        await transaction
+          .insertInto("node_event")
+          .values({ node_id: nodeId, at, seen_at: now, name: identityChanged, detail })
+          .execute();
+      }
     }
+    open = await transaction
+      .insertInto("network_node")
+      .values({
+        node_id: nodeId,
+        incarnation_id: incarnationId,
+        network,
+        network_node_id: networkNodeId,
+        from_at: at,
+        evidence: JSON.stringify({ kind: "line", journal, n }),
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
   }
-  await transaction
-    .insertInto("network_node")
-    .values({
-      node_id: nodeId,
-      incarnation_id: incarnationId,
-      network,
-      network_node_id: told.networkNodeId,
-      from_at: told.at,
-      evidence: JSON.stringify({ kind: "line", journal: told.journal, n: told.n }),
-    })
-    .execute();
 }

@@ -9,7 +9,7 @@ export async function preparePartitions(database: Database, instants: readonly D
   const known = made.get(database) ?? new Set<string>();
   made.set(database, known);
   const months = new Set(instants.map((at) => `${at.toISOString().slice(0, 7)}-01`));
-  const missing = [...months].filter((month) => /^\d{4}-/.test(month) && !known.has(month));
+  const missing = [...months].filter((month) => /^(?!0000)\d{4}-/.test(month) && !known.has(month));
   if (missing.length === 0) return;
   await sql`select make_partitions(${missing}::date[])`.execute(database);
   for (const month of missing) known.add(month);

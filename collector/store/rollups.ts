@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { decodeLine, type JournalLine } from "../../cloud-init/agent/line.ts";
 import { joinRollups, type Rollup, rollUp, rollupMs } from "../states/rollups.ts";
 import type { Database, InTransaction } from "./database.ts";
+import { instantText } from "./instant.ts";
 import { lineTexts } from "./packs.ts";
 
 /** The tables of rollups; a row of each stands for one stretch. */
@@ -48,11 +49,14 @@ async function addRows(
     ...mosts.map((name) => `${name} = greatest(${table}.${name}, excluded.${name})`),
     ...leasts.map((name) => `${name} = least(${table}.${name}, excluded.${name})`),
   ].join(", ");
-  for (let index = 0; index < rollups.length; index += 1_000) {
-    const rows = rollups.slice(index, index + 1_000).map((rollup) => ({ node_id: nodeId, ...columnsOf(rollup) }));
-    const insert = transaction.insertInto(table).values(rows);
-    await insert.modifyEnd(sql.raw(`on conflict (node_id, at) do update set ${joined}`)).execute();
-  }
+  if (rollups.length === 0) return;
+  // One parameter, whatever the number of rows.
+  const rows = JSON.stringify(
+    rollups.map((rollup) => ({ node_id: nodeId, ...columnsOf(rollup), at: instantText(rollup.at) })),
+  );
+  await sql`
+    insert into ${sql.table(table)} select * from json_populate_recordset(null::${sql.table(table)}, ${rows})
+    on conflict (node_id, at) do update set ${sql.raw(joined)}`.execute(transaction);
 }
 
 /** Makes the hours and days of a node anew from its lines. The caller holds the node's row. */

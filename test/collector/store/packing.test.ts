@@ -143,12 +143,24 @@ describe("packing closed days", () => {
   });
 
   it("takes days of clocks that were never set, and holes in a journal's numbers", async () => {
-    const instants = ["1970-01-01", "2027-01-30", "2150-05-05", "2027-01-31", "0001-01-01", "2027-02-02"];
-    const lines = moved(lived(randomUUID(), 8).toSpliced(3, 2), instants);
+    const days = [
+      "1970-01-01",
+      "2027-01-30",
+      "2150-05-05",
+      "2027-01-31",
+      "0001-01-01",
+      "0000-05-06",
+      "+012345-06-07",
+      "2027-02-02",
+    ];
+    const lines = moved(
+      lived(randomUUID(), 10).toSpliced(3, 2),
+      days.map((at) => `${at}T00:00:00.001Z`),
+    );
     await store(lines);
     await pack(30);
     expect(await loose()).toBe(0);
-    expect((await packs()).map(({ first_n }) => Number(first_n))).toEqual([1, 2, 3, 6, 7, 8]);
+    expect((await packs()).map(({ first_n }) => Number(first_n))).toEqual([1, 2, 3, 6, 7, 8, 9, 10]);
     const texts = (await sampleRows(database, { nodeId, order: "asc", limit: 10 })).map(({ line }) => line);
     expect(texts.toSorted()).toEqual(lines.map(({ text }) => text).toSorted());
     expect(await faults()).toEqual([]);
