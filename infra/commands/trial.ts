@@ -12,6 +12,7 @@ import { readRules } from "../stand-in/rules.ts";
 import { readScenario } from "../stand-in/scenario.ts";
 import { openWorld } from "../stand-in/world.ts";
 import { chooseOf } from "../suggestion.ts";
+import { costOf, tableShown } from "./cost-first.ts";
 import { prepare } from "./prepare.ts";
 import { type Progress, progressOn, type Say } from "./progress.ts";
 import { failure, upLookingForRoom } from "./up.ts";
@@ -123,11 +124,13 @@ async function pulumi(place: Home, folder: string, args: readonly string[]): Pro
 }
 
 async function previewed(place: Home, folder: string, progress: Progress): Promise<void> {
+  const table = costOf(join(folder, `Pulumi.${stack}.yaml`), place.env, new Date());
+  const told = { ...place, env: { ...place.env, ...(table === null ? {} : { [tableShown]: "yes" }) } };
   const output = await progress.step("preview", async (say: Say) => {
     say("planning");
-    return await pulumi(place, folder, ["preview", "--suppress-outputs", "--suppress-progress"]);
+    return await pulumi(told, folder, ["preview", "--suppress-outputs", "--suppress-progress"]);
   });
-  process.stdout.write(`\n${output.trim()}\n\n`);
+  process.stdout.write(`\n${table === null ? "" : `${table}\n\n`}${output.trim()}\n\n`);
 }
 
 async function up(place: Home, folder: string, progress: Progress, step: string): Promise<void> {

@@ -22,15 +22,21 @@ const loaded =
 const running = ["up", "update", "preview", "pre", "refresh", "destroy", "watch"];
 
 /**
- * Compiles the program where its sources changed since. By the checkout's own Node.js, because that of the machine may be
- * too old to read them.
+ * Compiles the program where its sources changed since, and returns the table of what the fleet costs, where the tool is
+ * about to plan one that costs anything. By the checkout's own Node.js, because that of the machine may be too old to
+ * read the sources.
  */
-function compile() {
-  if (!args.some((word) => running.includes(word))) return;
+function prepare() {
+  if (!args.some((word) => running.includes(word))) return "";
   const node = join(checkout, "node_modules", ".bin", "node");
-  const script = `import { build } from ${JSON.stringify(pathToFileURL(join(checkout, "infra", "build.ts")).href)}; await build();`;
-  const { status, error } = spawnSync(node, ["--input-type=module", "--eval", script], { stdio: "inherit" });
+  const before = pathToFileURL(join(checkout, "infra", "commands", "before-pulumi.ts")).href;
+  const script = `import { before } from ${JSON.stringify(before)}; await before(${JSON.stringify({ args, binary })});`;
+  const { status, error, stdout } = spawnSync(node, ["--input-type=module", "--eval", script], {
+    stdio: ["inherit", "pipe", "inherit"],
+    encoding: "utf8",
+  });
   if (status !== 0) refuse(`The program could not be compiled${error ? `: ${error.message}` : ", as said above"}.`, 1);
+  return stdout;
 }
 
 /** @param {string} sentence @param {number} [code] */
@@ -50,7 +56,8 @@ else if (!loaded)
     `The settings of this checkout's engine are not loaded in this shell: run \`. ${load}\` first, or use npm run pulumi -- <args>.`,
   );
 else {
-  compile();
+  const table = prepare();
+  process.stdout.write(table);
   // A terminal's Ctrl-C reaches the tool by itself, and a second one would end it before its state is whole. Elsewhere it
   // gets a process group of its own, so that a signal comes to it through us alone, whoever else of our group got it.
   const terminal = process.stdin.isTTY;
@@ -61,6 +68,7 @@ else {
       ...process.env,
       PATH: [dirname(binary), dirname(process.execPath), process.env.PATH].filter(Boolean).join(delimiter),
       NODE_COMPILE_CACHE: join(home, "compile-cache"),
+      ...(table === "" ? {} : { GRADIENTLAB_TABLE_SHOWN: "yes" }),
     },
   });
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))

@@ -33,9 +33,10 @@ const mostGone = 100;
  * That it is gone is noted in the home folder. From a home that does not know it, what may be left is counted until an `up`
  * from there is complete.
  *
- * `program` is the folder of the compiled program, whose ledgers both judge by.
+ * `program` is the folder of the compiled program, whose ledgers both judge by. `told` is whether somebody else has shown
+ * what the fleet costs.
  */
-export function budget(program: string, extra: string | undefined): Resource<Demand> {
+export function budget(program: string, extra: string | undefined, told = false): Resource<Demand> {
   let found: Ledgers | undefined;
   const ledgers = (): Ledgers => {
     found ??= ledgersOf(findProviders(program, extra).facts);
@@ -56,7 +57,7 @@ export function budget(program: string, extra: string | undefined): Resource<Dem
     notice(before, wanted, around) {
       if (!hasFields(before) && first !== undefined) return;
       const { now, say, show } = around;
-      show(reportText(wanted, ledgers(), now()));
+      if (!told) show(reportText(wanted, ledgers(), now()));
       for (const warning of judge(lastOf(before, around), wanted, ledgers(), now()).warnings) say(warning);
     },
     refuse: (before, wanted, around) => judge(lastOf(before, around), wanted, ledgers(), around.now()).refusals,

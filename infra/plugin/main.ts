@@ -15,8 +15,13 @@ import { serve } from "./server.ts";
 const here = import.meta.dirname;
 const load = createRequire(import.meta.url);
 
+const { GRADIENTLAB_EXTRA, GRADIENTLAB_TABLE_SHOWN } = process.env;
+
 const resources = new Map<string, Resource<never>>([
-  ["gradientlab:index:Budget", budget(dirname(here), process.env.GRADIENTLAB_EXTRA) as Resource<never>],
+  [
+    "gradientlab:index:Budget",
+    budget(dirname(here), GRADIENTLAB_EXTRA, GRADIENTLAB_TABLE_SHOWN !== undefined) as Resource<never>,
+  ],
   ["gradientlab:index:InventoryFile", inventoryFile as Resource<never>],
 ]);
 const providers = join(here, "providers");
