@@ -40,6 +40,16 @@ const azure: Declared[] = [
 ];
 
 describe("a stand-in cloud behind the real engine and the real SDK", () => {
+  it("names a property that is missing before it makes anything", async () => {
+    const [network, ...others] = oracle();
+    project.declare([{ ...network, args: { cidrBlocks: ["10.0.0.0/16"] } } as Declared, ...others]);
+    await project.scenario({});
+    const { code, output } = await project.up();
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/compartmentId/);
+    expect(project.held("oci")).toEqual([]);
+  });
+
   it("keeps a resource that failed after it was accepted, and a second up makes the rest", async () => {
     project.declare([...oracle(), ...azure]);
     await project.scenario({
