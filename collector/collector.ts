@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { sql } from "kysely";
-import { readAlertSettings, usualSettings } from "./alerts/settings.ts";
+import { readAlertSettings, secretsOfSettings, usualSettings } from "./alerts/settings.ts";
 import { watchAlerts } from "./alerts/watch.ts";
+import { openMetrics } from "./api/metrics.ts";
 import { buildServer, listen } from "./api/server.ts";
 import { changeBell } from "./api/stream.ts";
 import type { Config } from "./config.ts";
+import { type Opener, readKey } from "./credentials.ts";
 import { watchInventory } from "./inventory/watch.ts";
 import { workloadsIn } from "./inventory/workloads.ts";
 import { agentOf } from "./journal/agents.ts";
@@ -15,11 +16,14 @@ import { readSshKey } from "./journal/ssh-key.ts";
 import { turns } from "./journal/turns.ts";
 import { type Log, sentenceOf } from "./log.ts";
 import { followAccounts } from "./networks/follow.ts";
+import { missing, type ReadinessDependencies } from "./readiness.ts";
 import { keepSchedule, openSchedule } from "./schedule/schedule.ts";
+import { passwordsIn, type Secrets } from "./secrets.ts";
 import { noteDeletedUnread } from "./store/absence.ts";
 import { pruneChanges } from "./store/changes.ts";
-import { type Database, openDatabase } from "./store/database.ts";
+import { migrations, openDatabase } from "./store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "./store/embedded.ts";
+import { storedFigures } from "./store/metrics.ts";
 import { preparePartitionsAhead } from "./store/partitions.ts";
 import { rebuildOne } from "./store/rollups.ts";
 
@@ -45,7 +49,12 @@ const changesKeptMs = 7 * 86_400_000;
 const drainGraceMs = 60_000;
 
 /** Starts a collector: database, inventory, journals, networks, API. @throws ExplainedError, BadInput as its parts. */
-export async function startCollector(config: Config, log: Log, now: () => Date = () => new Date()): Promise<Collector> {
+export async function startCollector(
+  config: Config,
+  log: Log,
+  secrets: Secrets,
+  now: () => Date = () => new Date(),
+): Promise<Collector> {
   const endings: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of endings.splice(0).reverse()) {
@@ -57,8 +66,14 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     }
   };
   try {
-    const alertSettings = config.alertsFile === null ? usualSettings : await readAlertSettings(config.alertsFile);
+    const opener = openerOf(config, log);
+    const alertSettings =
+      config.alertsFile === null ? usualSettings : await readAlertSettings(config.alertsFile, opener);
+    const settingsSecrets = secretsOfSettings(alertSettings);
+    secrets.know(() => settingsSecrets);
     const { broken, url: databaseUrl } = await openServer(config, log, endings);
+    const databaseSecrets = passwordsIn(databaseUrl);
+    secrets.know(() => databaseSecrets);
     const database = await openDatabase(
       databaseUrl,
       (error) => log("warn", `A database session was lost: ${sentenceOf(error)}`),
@@ -71,11 +86,23 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
     const workloads = workloadsIn(config.extraDirectory);
     const shared = { database, log, now, workloads };
     let lookedAtInventory = false;
-    const waiting = async (): Promise<readonly string[]> => [
-      ...((await answers(database)) ? [] : ["database"]),
-      ...(lookedAtInventory ? [] : ["inventory"]),
-    ];
-    const app = await buildServer({ ...shared, bell, host: config.host, webRoot: config.webRoot, waiting });
+    let turnedAt: number | null = null;
+    const schema = (await migrations()).length;
+    const readiness: ReadinessDependencies = {
+      database,
+      schema,
+      inventory: () => lookedAtInventory,
+      sinceTurnMs: () => (turnedAt === null ? null : performance.now() - turnedAt),
+    };
+    const metrics = openMetrics({ figures: () => storedFigures(database, now()), log });
+    const app = await buildServer({
+      ...shared,
+      bell,
+      host: config.host,
+      webRoot: config.webRoot,
+      waiting: () => missing(readiness),
+      metrics: metrics.text,
+    });
     endings.push(() => app.close());
     const url = await listen(app, config.host, config.port);
 
@@ -107,11 +134,18 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
             random: Math.random,
             stateDirectory: join(config.dataDirectory, "sessions"),
             readCron: config.readCron,
+            opener,
+            knowSecrets: secrets.know,
+            countReading: metrics.countReading,
           });
     if (accounts !== null) endings.push(() => accounts.stop());
     await accounts?.look();
     await schedule.add(packingJob(database, log, now));
-    endings.push(keepSchedule(schedule, log, now));
+    const turn = async (): Promise<void> => {
+      await schedule.turn();
+      turnedAt = performance.now();
+    };
+    endings.push(keepSchedule({ ...schedule, turn }, log, now));
     const alerts = watchAlerts(alertSettings, { ...shared, fetch: globalThis.fetch });
     endings.push(
       repeat(watchMs, log, "watch", async () => {
@@ -136,6 +170,14 @@ export async function startCollector(config: Config, log: Log, now: () => Date =
   }
 }
 
+/** Returns how files of credentials are opened. One that lies there unencrypted beside a key is told of. */
+function openerOf({ credentialsKeyFile }: Config, log: Log): Opener {
+  if (credentialsKeyFile === null) return { key: null };
+  const plain = (file: string): void =>
+    log("warn", `${file} lies there unencrypted.`, { fix: "Encrypt it: npm run credentials -- seal." });
+  return { key: readKey(credentialsKeyFile), plain };
+}
+
 async function openServer(
   config: Config,
   log: Log,
@@ -147,16 +189,6 @@ async function openServer(
   endings.push(() => server.stop());
   const broken = server.ended.then((sentence) => sentence ?? never);
   return { url: server.url("postgres"), broken };
-}
-
-async function answers(database: Database): Promise<boolean> {
-  try {
-    await sql`select 1`.execute(database);
-    return true;
-  } catch (error) {
-    // Whatever the database says, it does not answer; who asks is told just that.
-    return !(error instanceof Error);
-  }
 }
 
 /** Does `work` again and again, `ms` after it ended. Returns what ends that and waits for the work under way. */

@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from "node:path";
 import cron from "node-cron";
 import { z } from "zod";
 import { BadInput, type Problem, quoted } from "../infra/problem.ts";
+import { type LogLevel, logLevels } from "./log.ts";
 
 /** Everything the collector can be told, read once from the environment. Paths are absolute. */
 export interface Config {
@@ -19,6 +20,10 @@ export interface Config {
   readonly sshKeyFile: string | null;
   /** Which alerts are told on which channels; null: every rule, on the page alone. Holds secrets. */
   readonly alertsFile: string | null;
+  /** The key with which files of credentials are encrypted; null: they lie there as they are. */
+  readonly credentialsKeyFile: string | null;
+  /** What is graded less is not logged. */
+  readonly logLevel: LogLevel;
   readonly host: string;
   readonly port: number;
   /** The built dashboard; null: the API alone. */
@@ -50,6 +55,8 @@ const Environment = z.object({
   SPOOL: path.optional(),
   SSH_KEY: path.optional(),
   ALERTS: path.optional(),
+  CREDENTIALS_KEY: path.optional(),
+  LOG_LEVEL: z.enum(logLevels, `write one of ${logLevels.join(", ")}`).default("info"),
   HOST: z
     .string()
     .refine((value) => value === "localhost" || isIP(value) !== 0, "give an IP address to listen on, or localhost")
@@ -101,6 +108,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     spoolDirectory: data.SPOOL ?? null,
     sshKeyFile: data.SSH_KEY ?? null,
     alertsFile: data.ALERTS ?? null,
+    credentialsKeyFile: data.CREDENTIALS_KEY ?? null,
+    logLevel: data.LOG_LEVEL,
     host: data.HOST,
     port: data.PORT,
     webRoot: data.WEB_ROOT ?? null,

@@ -1,23 +1,39 @@
+import { fstatSync } from "node:fs";
 import { ExplainedError } from "../infra/problem.ts";
 import { type Collector, startCollector } from "./collector.ts";
-import { readConfig } from "./config.ts";
-import { jsonLog, type Log, sentenceOf } from "./log.ts";
+import { type Config, readConfig } from "./config.ts";
+import { jsonLog, type Log, type LogLevel, readByJournal, sentenceOf } from "./log.ts";
+import { openSecrets } from "./secrets.ts";
 
-const stopDeadlineMs = 4_500;
+const stopDeadlineMs = 4_000;
 
 /**
  * Runs the collector until it is told to stop: by SIGINT, SIGTERM, or the end of the process that started it with an IPC
  * channel. Returns the exit code: 0 stopped, 1 failed, 2 bad input.
  */
 export async function main(environment: NodeJS.ProcessEnv = process.env): Promise<number> {
-  const log = jsonLog(
-    (line) => process.stdout.write(line),
-    () => new Date(),
-  );
+  const secrets = openSecrets();
+  const setting = {
+    priorities: readByJournal(environment.JOURNAL_STREAM, fstatSync(process.stdout.fd)),
+    redact: secrets.without,
+  };
+  const logFrom = (least: LogLevel): Log =>
+    jsonLog(
+      (line) => process.stdout.write(line),
+      () => new Date(),
+      { ...setting, least },
+    );
+  let config: Config;
+  try {
+    config = readConfig(environment);
+  } catch (error) {
+    return explain(error, logFrom("error"));
+  }
+  const log = logFrom(config.logLevel);
   const asked = stopAsked();
   let collector: Collector;
   try {
-    const started = startCollector(readConfig(environment), log);
+    const started = startCollector(config, log, secrets);
     const first = await Promise.race([started, asked.then(() => null)]);
     if (first === null) {
       // Told to stop while starting: what was begun is ended as soon as the start is through.

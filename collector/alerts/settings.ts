@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BadInput, ExplainedError, type Problem } from "../../infra/problem.ts";
+import type { Opener } from "../credentials.ts";
 import { readPrivateJson } from "../private-json.ts";
 import { type RuleName, ruleNames, type Severity, severities } from "./rules.ts";
 
@@ -107,22 +108,31 @@ export interface RuleSetting {
  * @throws ExplainedError where there is no such file, it is no JSON, or others than its owner may read it.
  * @throws BadInput with every mistake in it; no value of it stands in a message, because it may be a secret.
  */
-export async function readAlertSettings(file: string): Promise<AlertSettings> {
-  const value = await valueIn(file);
+export async function readAlertSettings(file: string, opener: Opener): Promise<AlertSettings> {
+  return alertSettingsIn(await valueIn(file, opener), `The alert settings ${file}`);
+}
+
+/** Returns the settings that `value` is; `what` names them in messages. @throws BadInput as `readAlertSettings`. */
+export function alertSettingsIn(value: unknown, what: string): AlertSettings {
   const result = File.safeParse(value);
   const problems = result.success ? twice(result.data.channels) : result.error.issues.flatMap(problemsIn);
-  if (!result.success || problems.length > 0) throw new BadInput(`The alert settings ${file}`, problems);
+  if (!result.success || problems.length > 0) throw new BadInput(what, problems);
   return result.data;
 }
 
-async function valueIn(file: string): Promise<unknown> {
+async function valueIn(file: string, opener: Opener): Promise<unknown> {
   try {
-    return await readPrivateJson(file, {
-      code: "alerts",
-      open: `The alert settings ${file} hold secrets and others than their owner may read them.`,
-      notJson: `The alert settings ${file} are not JSON.`,
-      fix: "Write them anew.",
-    });
+    return await readPrivateJson(
+      file,
+      {
+        purpose: "alerts",
+        code: "alerts",
+        open: `The alert settings ${file} hold secrets and others than their owner may read them.`,
+        notJson: `The alert settings ${file} are not JSON.`,
+        fix: "Write them anew.",
+      },
+      opener,
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new ExplainedError(
@@ -160,6 +170,11 @@ function twice(channels: readonly Channel[]): Problem[] {
           },
         ],
   );
+}
+
+/** Returns what of the settings must stand in no log: what channels hold, and the heartbeat's address. */
+export function secretsOfSettings({ channels, heartbeat }: AlertSettings): readonly string[] {
+  return [...channels.flatMap(secretsOf), ...(heartbeat === undefined ? [] : [heartbeat.url])];
 }
 
 /** Returns what of a channel must stand in no log and no table. */

@@ -16,6 +16,7 @@ export async function openApiDocument(): Promise<unknown> {
     bell: { listen: () => () => undefined, stop: async () => undefined },
     log: () => undefined,
     waiting: async () => [],
+    metrics: async () => "",
   });
   await app.ready();
   const document: unknown = JSON.parse(JSON.stringify(app.swagger()));

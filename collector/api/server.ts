@@ -7,6 +7,7 @@ import { BadInput, quoted } from "../../infra/problem.ts";
 import { type Log, sentenceOf } from "../log.ts";
 import { contentSecurityPolicy } from "../web/policy.ts";
 import { hostAllowed } from "./hosts.ts";
+import { metricsType } from "./metrics.ts";
 import { ApiProblem, problemDetails } from "./problem.ts";
 import { type RouteDependencies, serveRoutes } from "./routes.ts";
 import { type ChangeBell, serveStream } from "./stream.ts";
@@ -20,13 +21,15 @@ export interface ServerDependencies extends RouteDependencies {
   readonly log: Log;
   /** Returns what is still missing before the collector does its work; nothing when it does. */
   readonly waiting: () => Promise<readonly string[]>;
+  /** Returns what `/metrics` answers. */
+  readonly metrics: () => Promise<string>;
 }
 
 const version = "1";
 
 /** Returns the server with all its routes, not listening yet. */
 export async function buildServer(dependencies: ServerDependencies): Promise<FastifyInstance> {
-  const { host, webRoot, bell, log, database, waiting } = dependencies;
+  const { host, webRoot, bell, log, database, waiting, metrics } = dependencies;
   const app = fastify({ logger: false, forceCloseConnections: true, exposeHeadRoutes: true });
   app.setValidatorCompiler(({ schema, httpPart }) => (data) => {
     const result = (schema as z.ZodType).safeParse(data);
@@ -90,6 +93,9 @@ export async function buildServer(dependencies: ServerDependencies): Promise<Fas
       const missing = await waiting();
       return reply.code(missing.length === 0 ? 200 : 503).send({ ready: missing.length === 0, waiting: [...missing] });
     },
+  );
+  app.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(metricsType).send(await metrics()),
   );
   if (webRoot !== null) await servePage(app, webRoot);
   return app;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import ssh from "ssh2";
 import { BadInput } from "../../infra/problem.ts";
+import { othersMayRead } from "../file-mode.ts";
 
 /** The key by which nodes know the collector: its private half as text, and its fingerprint for messages. */
 export interface SshKey {
@@ -32,7 +33,7 @@ export function readSshKey(file: string): SshKey {
       "Name the file of a private key.",
     );
   }
-  if ((mode & 0o077) !== 0)
+  if (othersMayRead(file, mode))
     throw refuse(`SSH_KEY is ${file}, which others than its owner may read.`, `Run: chmod 600 ${file}`);
   const parsed = ssh.utils.parseKey(text);
   const key = Array.isArray(parsed) ? parsed[0] : parsed;

@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ExplainedError } from "../../infra/problem.ts";
+import type { Opener } from "../credentials.ts";
 import { readPrivateJson } from "../private-json.ts";
 import type { AccountFile, Adapter } from "./adapter.ts";
 import { adapterOf, networkNames } from "./adapters.ts";
@@ -43,20 +44,30 @@ export interface KnownAccount {
  * @throws ExplainedError when others than its owner may read it, when this release has no adapter for its network, or
  * with every mistake in it; its contents stand in no message.
  */
-export async function readAccount(file: string): Promise<KnownAccount> {
-  const value = await readPrivateJson(file, {
-    code: "account",
-    open: `The account file ${file} holds a password and others than its owner may read it.`,
-    notJson: `The account file ${file} is not JSON.`,
-    fix: "Write it anew.",
-  });
+export async function readAccount(file: string, opener: Opener): Promise<KnownAccount> {
+  const value = await readPrivateJson(
+    file,
+    {
+      purpose: "account",
+      code: "account",
+      open: `The account file ${file} holds a password and others than its owner may read it.`,
+      notJson: `The account file ${file} is not JSON.`,
+      fix: "Write it anew.",
+    },
+    opener,
+  );
+  return accountIn(value, `The account file ${file}`);
+}
+
+/** Returns the account that `value` is; `what` names it in messages. @throws ExplainedError as `readAccount`. */
+export function accountIn(value: unknown, what: string): KnownAccount {
   const named = z.object({ network: z.string() }).safeParse(value);
   const adapter = named.success ? adapterOf(named.data.network) : undefined;
   if (adapter === undefined) {
     const networks = networkNames().join(", ");
     throw new ExplainedError(
       "account-form",
-      `The account file ${file} names no network that this release can read.`,
+      `${what} names no network that this release can read.`,
       `Let "network" be one of: ${networks}.`,
     );
   }
@@ -70,7 +81,7 @@ export async function readAccount(file: string): Promise<KnownAccount> {
   );
   throw new ExplainedError(
     "account-form",
-    `The account file ${file} is not a ${adapter.network} account: ${mistakes.join(" ")}`,
+    `${what} is not a ${adapter.network} account: ${mistakes.join(" ")}`,
     "Correct the fields named; docs/networks.md shows the whole form.",
   );
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { CounterKind, ReadingOutcome, VerdictClass } from "../api/types.ts";
+import type { Opener } from "../credentials.ts";
 import { NetworkError } from "./outcome.ts";
 
 /**
@@ -87,6 +88,8 @@ export interface SessionDependencies {
   readonly random: () => number;
   /** A folder for what a session has to remember over restarts; may not be there yet. For its owner only. */
   readonly stateDirectory: string;
+  /** How what lies in that folder is opened and written. */
+  readonly opener: Opener;
 }
 
 export interface Adapter<File extends AccountFile = AccountFile> {

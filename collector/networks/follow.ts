@@ -24,7 +24,7 @@ export function followAccounts(folder: string, dependencies: ReadDependencies): 
 
   const open = async (file: string): Promise<AccountReader | null> => {
     try {
-      const { adapter, account } = await readAccount(file);
+      const { adapter, account } = await readAccount(file, dependencies.opener);
       const reader = await readAccountOnSchedule(adapter, account, dependencies);
       log("info", "account-followed", { ...reader.key });
       return reader;

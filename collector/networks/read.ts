@@ -1,3 +1,5 @@
+import type { ReadingOutcome } from "../api/types.ts";
+import type { Opener } from "../credentials.ts";
 import type { Log } from "../log.ts";
 import { cronOf } from "../schedule/cron.ts";
 import type { DueRun, Job, RunEnd } from "../schedule/jobs.ts";
@@ -20,6 +22,12 @@ export interface ReadDependencies {
   readonly stateDirectory: string;
   /** Replaces the adapter's own schedule of what its nodes are read by; null: the adapter's own. */
   readonly readCron: string | null;
+  /** How account files and what sessions remember are opened and written. */
+  readonly opener: Opener;
+  /** Is given what asks an account's session for the words that may never be logged; returns what ends that. */
+  readonly knowSecrets?: (words: () => readonly string[]) => () => void;
+  /** Hears of every answer, once it is understood or not. */
+  readonly countReading?: (network: string, outcome: ReadingOutcome) => void;
 }
 
 /** An account that is being read on its schedule, until `stop`. */
@@ -40,10 +48,12 @@ export async function readAccountOnSchedule(
   account: AccountFile,
   dependencies: ReadDependencies,
 ): Promise<AccountReader> {
-  const { database, log, now, fetch, random, stateDirectory, readCron, schedule } = dependencies;
+  const { database, log, now, fetch, random, stateDirectory, readCron, schedule, opener, knowSecrets, countReading } =
+    dependencies;
   const key: AccountKey = { network: account.network, account: account.account };
   await knowAccount(database, key, account.label, adapter.practice);
-  const session = adapter.open(account, { fetch, now, random, stateDirectory });
+  const session = adapter.open(account, { fetch, now, random, stateDirectory, opener });
+  const forgetSecrets = knowSecrets?.(() => session.secrets());
   const startedAt = now();
   const nodesSource = adapter.sources.find((source) => source.nodesCall !== null);
   let heardAt = nodesSource?.nodesCall ? await lastUnderstood(database, key, nodesSource.nodesCall) : null;
@@ -62,6 +72,7 @@ export async function readAccountOnSchedule(
         signal.throwIfAborted();
         if (answers.length === 0) return { outcome: "left alone" };
         const understood = answers.map((answer) => understandAnswer(adapter, session, answer));
+        for (const { outcome } of understood) countReading?.(key.network, outcome);
         const failed = understood.find(({ outcome }) => outcome !== "ok");
         tell(failed);
         const telling = understood.filter(
@@ -114,6 +125,7 @@ export async function readAccountOnSchedule(
     },
     async stop(left) {
       for (const { name } of jobs) await schedule.leave(name, left);
+      forgetSecrets?.();
     },
   };
 }

@@ -133,6 +133,12 @@ export async function migrations(): Promise<readonly Migration[]> {
   );
 }
 
+/** Returns the number of the newest migration that the database has had; 0 where it has had none. */
+export async function newestMigration(database: Database): Promise<number> {
+  const { rows } = await sql<{ number: number | null }>`select max(number) as number from migration`.execute(database);
+  return rows[0]?.number ?? 0;
+}
+
 /**
  * Applies the migrations that are missing, each in a transaction, and prepares the daemon's role; two collectors that
  * start at once take turns. Returns what `prepareRole` does.

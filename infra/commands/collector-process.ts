@@ -29,6 +29,7 @@ export interface CollectorProcess {
 export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
   const { home, port, env } = place;
   const alerts = join(home, "alerts.json");
+  const credentialsKey = join(home, "credentials.key");
   return {
     ...env,
     DATA_DIR: join(home, "data"),
@@ -36,6 +37,7 @@ export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
     NETWORKS: join(home, "networks"),
     SPOOL: join(home, "spool"),
     ...(existsSync(alerts) ? { ALERTS: alerts } : {}),
+    ...(existsSync(credentialsKey) ? { CREDENTIALS_KEY: credentialsKey } : {}),
     SSH_KEY: accessKeyFile(home, "collector"),
     WEB_ROOT: join(checkout, "collector", "web", "dist"),
     PORT: String(port),

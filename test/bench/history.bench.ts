@@ -124,6 +124,7 @@ async function open(folder: string): Promise<Place> {
       throw new Error(sentence);
     },
     waiting: async () => [],
+    metrics: async () => "",
     now: () => new Date(),
   });
   return {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { type Opener, opened, textOf } from "../../credentials.ts";
 
 /**
  * What is remembered of an account between two readings and over restarts: when it was last read, whether and why reading
@@ -26,18 +27,18 @@ export function memoryFile(directory: string, account: string): string {
 }
 
 /** Returns what is remembered; nothing where there is no file yet. @throws what the file system or the form says. */
-export async function recall(file: string): Promise<Memory> {
+export async function recall(file: string, opener: Opener): Promise<Memory> {
   try {
-    return Memory.parse(JSON.parse(await readFile(file, "utf8")));
+    return Memory.parse(opened(JSON.parse(await readFile(file, "utf8")), file, "session", opener));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return nothing;
     throw error;
   }
 }
 
-/** Writes the memory whole, readable for its owner only. */
-export async function remember(file: string, memory: Memory): Promise<void> {
+/** Writes the memory whole, readable for its owner only, and encrypted where there is a key. */
+export async function remember(file: string, memory: Memory, { key }: Opener): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await writeFile(`${file}.part`, `${JSON.stringify(memory)}\n`, { mode: 0o600 });
+  await writeFile(`${file}.part`, textOf(memory, "session", key), { mode: 0o600 });
   await rename(`${file}.part`, file);
 }

@@ -24,7 +24,7 @@ const refusedMs = 3_600_000;
 /** Opens a session of a Gradient account: nothing runs between two readings, and one reading at a time. */
 export function openGradient(
   account: GradientAccount,
-  { now, random, stateDirectory }: SessionDependencies,
+  { now, random, stateDirectory, opener }: SessionDependencies,
   pace: Pace = usualPace,
 ): Session {
   const file = memoryFile(stateDirectory, account.account);
@@ -60,16 +60,16 @@ export function openGradient(
   };
 
   const readOnce = async (signal: AbortSignal): Promise<readonly Answer[]> => {
-    const before = heldBack(await recall(file));
+    const before = heldBack(await recall(file, opener));
     if (before !== null) return before;
     await delay(Math.floor(random() * pace.jitterMs), undefined, { signal });
     const memory: Memory = {
-      ...(await recall(file)),
+      ...(await recall(file, opener)),
       readAt: now().toISOString(),
       leaveAloneUntil: null,
       stopped: null,
     };
-    await remember(file, memory);
+    await remember(file, memory, opener);
     const session = memory.session as BrowserSession | null;
     if (session !== null) for (const secret of secretsIn(session)) used.add(secret);
     const visit = await visitDashboard({ account, session, now, patienceMs: pace.patienceMs, signal });
@@ -77,12 +77,16 @@ export function openGradient(
     refused = visit.refused;
     const limited = visit.answers.some(({ failure }) => failure?.outcome === "rate-limited");
     const reason = reasonToStop(visit.answers);
-    await remember(file, {
-      ...memory,
-      session: visit.session,
-      leaveAloneUntil: limited ? new Date(now().getTime() + (visit.retryAfterMs ?? refusedMs)).toISOString() : null,
-      stopped: reason === null ? null : { at: now().toISOString(), reason },
-    });
+    await remember(
+      file,
+      {
+        ...memory,
+        session: visit.session,
+        leaveAloneUntil: limited ? new Date(now().getTime() + (visit.retryAfterMs ?? refusedMs)).toISOString() : null,
+        stopped: reason === null ? null : { at: now().toISOString(), reason },
+      },
+      opener,
+    );
     return visit.answers;
   };
 

@@ -15,7 +15,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 async function settingsOf(value: unknown): Promise<unknown> {
   await writeFile(file, typeof value === "string" ? value : JSON.stringify(value), { mode: 0o600 });
-  return readAlertSettings(file);
+  return readAlertSettings(file, { key: null });
 }
 
 it("fills in what is not said", async () => {
@@ -88,7 +88,10 @@ it("refuses two channels of one name, text that is no JSON, an open file and a m
   );
   await expect(settingsOf("{")).rejects.toThrow("are not JSON");
   await chmod(file, 0o644);
-  await expect(readAlertSettings(file)).rejects.toMatchObject({ code: "alerts-open", fix: `Run chmod 600 ${file}.` });
+  await expect(readAlertSettings(file, { key: null })).rejects.toMatchObject({
+    code: "alerts-open",
+    fix: `Run chmod 600 ${file}.`,
+  });
   await rm(file);
-  await expect(readAlertSettings(file)).rejects.toMatchObject({ code: "alerts-missing" });
+  await expect(readAlertSettings(file, { key: null })).rejects.toMatchObject({ code: "alerts-missing" });
 });

@@ -36,6 +36,7 @@ beforeEach(async () => {
     bell: { listen: () => () => undefined, stop: async () => undefined },
     log: () => undefined,
     waiting: async () => ["database"],
+    metrics: async () => "",
   });
 });
 afterEach(async () => {

@@ -17,7 +17,7 @@ async function written(value: unknown, mode = 0o600): Promise<string> {
   return file;
 }
 const complaint = async (file: string): Promise<string> =>
-  readAccount(file).then(
+  readAccount(file, { key: null }).then(
     () => "",
     (error: unknown) => String((error as Error).message),
   );
@@ -34,7 +34,7 @@ describe("account files", () => {
 
   it("give the adapter of their network with the account", async () => {
     const file = await written({ schema: 1, network: "ripe-atlas", account: "me", label: "RIPE Atlas", probes: [7] });
-    const { adapter, account } = await readAccount(file);
+    const { adapter, account } = await readAccount(file, { key: null });
     expect(adapter.network).toBe("ripe-atlas");
     expect(account).toMatchObject({ origin: "https://atlas.ripe.net", probes: [7] });
   });
@@ -56,7 +56,9 @@ describe("account files", () => {
   });
 
   it("name the networks there are where theirs is none", async () => {
-    const error = await readAccount(await written({ schema: 1, network: "grass" })).catch((caught: unknown) => caught);
+    const error = await readAccount(await written({ schema: 1, network: "grass" }), { key: null }).catch(
+      (caught: unknown) => caught,
+    );
     expect(error).toMatchObject({
       code: "account-form",
       fix: expect.stringContaining("mysterium, practice, ripe-atlas"),

@@ -29,6 +29,7 @@ import { changeExtent, changesAfter, pruneChanges } from "../../../collector/sto
 import { connectAsOwner, type Database } from "../../../collector/store/database.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { journalCursor, storeJournalPart } from "../../../collector/store/journals.ts";
+import { storedFigures } from "../../../collector/store/metrics.ts";
 import { lineMemory, nodeOfSpool, nodesToFollow } from "../../../collector/store/nodes.ts";
 import { claimDeliveries, giveUpOthers, noteAttempt } from "../../../collector/store/outbox.ts";
 import { packLines } from "../../../collector/store/pack.ts";
@@ -77,8 +78,8 @@ const journal = (index: number): string => `00000000-0000-4000-8000-${String(ind
 
 // What runs while the schema is made, or asks whether there is a database at all.
 const notListed: ReadonlySet<string> = new Set([
-  "collector/collector.ts answers",
   "collector/store/database.ts migrate",
+  "collector/store/database.ts newestMigration",
   "collector/store/database.ts refuseOldServer",
   "collector/store/role.ts prepareRole",
 ]);
@@ -321,6 +322,7 @@ async function reads(database: Database, nodeId: number): Promise<void> {
   await views.runRows(database, { limit: 101, job: "job 3", ...range });
   await views.runRows(database, { limit: 101, outcome: "failed" });
   await changesAfter(database, "100", 500);
+  await storedFigures(database, day(58));
   await changeExtent(database);
 }
 

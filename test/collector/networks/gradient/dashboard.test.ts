@@ -69,7 +69,7 @@ function open(more: Readonly<Record<string, unknown>> = {}, { apartMs = 0, patie
     delays += 1;
     return 0.5;
   };
-  const world = { fetch, now: () => at, random, stateDirectory };
+  const world = { fetch, now: () => at, random, stateDirectory, opener: { key: null } };
   return openGradient(file, world, { apartMs, jitterMs: 2, patienceMs });
 }
 

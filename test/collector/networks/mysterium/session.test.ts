@@ -6,7 +6,7 @@ import { type Heard, type StandIn, standIn, type Told } from "../stand-in.ts";
 import { fixtures, identity } from "./fixtures.ts";
 
 /** A node's own API and its web interface, as they are documented: what they refuse and how. */
-const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere", opener: { key: null } };
 const password = "mystberry-of-the-test";
 const problem = (status: number, code: string): Told => ({
   status,

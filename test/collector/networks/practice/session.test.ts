@@ -15,7 +15,7 @@ import { enrolledNode } from "../../enrolled-node.ts";
 import { inventoryFile, nodeRecord } from "../../inventory.ts";
 
 const server = serverForFile();
-const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere", opener: { key: null } };
 const key = { network: "practice", account: "main" };
 let network: NetworkProcess;
 let folder = "";

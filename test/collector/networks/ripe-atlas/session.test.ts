@@ -6,7 +6,7 @@ import { type Heard, type StandIn, standIn, type Told } from "../stand-in.ts";
 import { fixtures, probe } from "./fixtures.ts";
 
 /** The public API as it is documented: pages of at most 500, filters it does not know ignored, refusals as JSON. */
-const world = { fetch, random: Math.random, stateDirectory: "/nowhere" };
+const world = { fetch, random: Math.random, stateDirectory: "/nowhere", opener: { key: null } };
 const apiKey = "01234567-89ab-cdef-0123-456789abcdef";
 const known = Array.from({ length: 700 }, (_, index) => probe(1_000 + index));
 const refusal = (status: number, title: string, detail: string): Told => ({
