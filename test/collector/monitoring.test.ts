@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -156,8 +156,15 @@ describe("a collector at work", () => {
     const record = nodeRecord("home/0", one.machineId, one.directory);
     const stopped = nodeRecord("home/1", "m1", "/nowhere", { power: "off" });
     await writeInventory(join(home, "inventory.json"), [record, stopped]);
+    // As the compose file has it: the password stands in a file of its own.
+    const address = new URL(url);
+    const { hostname, port, username, password } = address;
+    address.password = "";
+    const passwords = join(home, "pgpass");
+    await writeFile(passwords, `${hostname}:${port}:*:${username}:${password}\n`, { mode: 0o600 });
     collector = await startCollectorProcess({
-      DATABASE_URL: url,
+      DATABASE_URL: address.href,
+      PGPASSFILE: passwords,
       DATA_DIR: join(home, "data"),
       INVENTORY: join(home, "inventory.json"),
       PULL_SECONDS: "1",
