@@ -16,7 +16,7 @@ import {
 import { accountIn } from "../../collector/networks/accounts.ts";
 import { checkout } from "../engine/environment.ts";
 import { homeOf } from "../home.ts";
-import { BadInput } from "../problem.ts";
+import { BadInput, ExplainedError } from "../problem.ts";
 import { writeOnce } from "../write-once.ts";
 
 export const usage = `npm run credentials -- key | list | seal
@@ -168,12 +168,21 @@ async function sealAll(places: Places, say: (sentence: string) => void): Promise
 
 async function set(places: Places, { file, purpose }: Found, json: string): Promise<string> {
   const value = parsed(json, "What came in");
-  if (purpose === "alerts") alertSettingsIn(value, "What came in");
-  else accountIn(value, "What came in");
+  check(value, purpose);
   const key = await keyIn(places);
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await writePrivate(file, textOf(value, purpose, key));
   return `${file} is written, encrypted.`;
+}
+
+function check(value: unknown, purpose: Purpose): void {
+  try {
+    if (purpose === "alerts") alertSettingsIn(value, "What came in");
+    else accountIn(value, "What came in");
+  } catch (error) {
+    if (!(error instanceof ExplainedError) || error instanceof BadInput) throw error;
+    throw wrong("what came in", error.message, error.fix);
+  }
 }
 
 /** Writes the file whole, for its owner only: the owner of its folder, where we may give it away. */

@@ -84,7 +84,7 @@ describe("npm run credentials", () => {
     [["unseal"], "", '"unseal" is not a way to use this command.'],
   ])("refuses %j of %s, and repeats no value", async (words, input, why) => {
     const { code, output } = await credentials(words, input);
-    expect({ code: code === 0, output }).toMatchObject({ code: false });
+    expect({ code, output }).toMatchObject({ code: 2 });
     expect(output).toContain(why);
     expect(output).not.toContain("planted-word");
     await expect(stat(inHome("networks/a.json"))).rejects.toMatchObject({ code: "ENOENT" });
