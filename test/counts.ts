@@ -15,6 +15,8 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
     counts: { PACKS: "20000", PACKING_KILLS: "200" },
     files: ["test/collector/store/pack.test.ts", "test/collector/store/packing.test.ts"],
   },
+  /** SIGKILLs of a backup and of a restore at random steps. */
+  backup: { counts: { BACKUP_KILLS: "200" }, files: ["test/collector/store/backup/backup.test.ts"] },
   /** Cuts of a journal at random bytes. */
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Virtual machines that one stack makes at once. */

@@ -22,7 +22,13 @@ export async function inTransaction<Result>(
 const leastMajor = 16;
 
 const connectMs = 10_000;
-const migrationLock = 7_232_001;
+/** The advisory lock of whoever makes or changes the schema. */
+export const migrationLock = 7_232_001;
+
+/** The statement that makes the table of applied migrations where it is missing. */
+export const migrationTable = `create table if not exists migration (
+  number integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now()
+)`;
 
 /** Returns `text` values for the types whose JavaScript counterpart would lose something: days are days, not instants. */
 const types = {
@@ -36,7 +42,8 @@ const types = {
  * Opens the database at `url` and brings its schema to this release's, as the account of `url`; what is returned
  * works as the daemon's role. `onError` hears of idle sessions that broke, `note` why there is no such role.
  * @throws BadInput naming DATABASE_URL when the server cannot be reached, refuses us or is too old.
- * @throws ExplainedError when the schema belongs to a newer release or an applied migration was changed.
+ * @throws ExplainedError when the schema belongs to a newer release, an applied migration was changed or a restore into it
+ * was interrupted.
  */
 export async function openDatabase(
   url: string,
@@ -74,7 +81,11 @@ function connect(url: string, max: number, role: string | null, onError: (error:
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 
-async function refuseOldServer(database: Database, url: string): Promise<void> {
+/**
+ * Throws `BadInput` naming DATABASE_URL when the server at `url` cannot be reached, refuses us or is too old; `database`
+ * is a connection to it.
+ */
+export async function refuseOldServer(database: Database, url: string): Promise<void> {
   const where = placeOf(url);
   let version: number;
   try {
@@ -148,9 +159,8 @@ async function migrate(database: Database): Promise<string | null> {
   return database.connection().execute(async (session) => {
     await sql`select pg_advisory_lock(${migrationLock})`.execute(session);
     try {
-      await sql`create table if not exists migration (
-        number integer primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now()
-      )`.execute(session);
+      await refuseHalfRestored(session);
+      await sql.raw(migrationTable).execute(session);
       const { rows } = await sql<{ number: number; name: string; sha256: string }>`
         select number, name, sha256 from migration order by number`.execute(session);
       refuseForeignSchema(rows, known);
@@ -168,7 +178,19 @@ async function migrate(database: Database): Promise<string | null> {
   });
 }
 
-function refuseForeignSchema(
+async function refuseHalfRestored(session: Database): Promise<void> {
+  const { rows } = await sql<{ half: boolean }>`
+    select to_regclass('unfinished_restore') is not null as half`.execute(session);
+  if (rows[0]?.half !== true) return;
+  throw new ExplainedError(
+    "restore-unfinished",
+    "The database holds a part of a backup only: its restore was interrupted.",
+    "Run npm run restore again as before: it goes on where it was.",
+  );
+}
+
+/** Throws `ExplainedError` when applied migrations are not those that are `known`, as far as they go. */
+export function refuseForeignSchema(
   applied: readonly { number: number; name: string; sha256: string }[],
   known: readonly Migration[],
 ): void {

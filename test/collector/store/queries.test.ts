@@ -81,6 +81,7 @@ const notListed: ReadonlySet<string> = new Set([
   "collector/store/database.ts migrate",
   "collector/store/database.ts newestMigration",
   "collector/store/database.ts refuseOldServer",
+  "collector/store/database.ts refuseHalfRestored",
   "collector/store/role.ts prepareRole",
 ]);
 
