@@ -17,6 +17,8 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   },
   /** SIGKILLs of a backup and of a restore at random steps. */
   backup: { counts: { BACKUP_KILLS: "200" }, files: ["test/collector/store/backup/backup.test.ts"] },
+  /** SIGKILLs of an upgrade of the embedded database at random steps. */
+  upgrade: { counts: { UPGRADE_KILLS: "50" }, files: ["test/collector/store/upgrade.test.ts"] },
   /** Cuts of a journal at random bytes. */
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Virtual machines that one stack makes at once. */

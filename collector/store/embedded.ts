@@ -26,6 +26,8 @@ import pg from "pg";
 import { type Account, accountFor, findIsolation, type Isolation, isolatedCommand } from "../../infra/isolation.ts";
 import { BadInput, ExplainedError } from "../../infra/problem.ts";
 import type { Log } from "../log.ts";
+import { syncFolder, writeDurably } from "./durable.ts";
+import { olderMajors } from "./older-postgres.ts";
 
 /**
  * A real PostgreSQL server of our own, from the binaries of an npm package: made once, started with the collector, and
@@ -74,6 +76,12 @@ function urlOf(password: string, port: number, database: string): string {
   return `postgresql://${superuser}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
 }
 
+/** PostgreSQL's programs of a major version: the folder with its `bin` and `lib`. */
+interface Binaries {
+  readonly major: string;
+  readonly native: string;
+}
+
 interface Place {
   readonly directory: string;
   /** The folder that the server's account owns; `data` lies in it. */
@@ -95,23 +103,42 @@ interface Identity {
 const unisolated: Isolation = { mount: false, pid: false, user: false, note: null };
 
 /**
- * Starts the embedded server whose files are under `directory`, making its data folder when there is none.
+ * Starts the embedded server whose files are under `directory`, making its data folder when there is none. `binaries` are
+ * those of this release, but for an upgrade.
  * A data folder that a crash left half-made is made anew; a server of ours that outlived its collector is stopped first.
  * @throws BadInput when the disk is full, the data folder is of another major version or another collector uses it.
  * @throws ExplainedError when the binaries are missing or the server does not start.
  */
-export async function startEmbedded(directory: string, log: Log): Promise<EmbeddedServer> {
+export async function startEmbedded(
+  directory: string,
+  log: Log,
+  binaries: Binaries = { major: embeddedMajor, native: findNative() },
+): Promise<EmbeddedServer> {
   await makeFolder(directory);
-  const marker = await markerOf(directory);
-  const release = await hold(directory, marker);
+  const release = await holdFolder(directory);
   try {
-    const server = await startHeld(directory, marker, log);
+    const server = await startHeld(directory, binaries, log);
     void server.ended.then(release);
     return server;
   } catch (error) {
     await release();
     throw error;
   }
+}
+
+/** Returns the folder in which an upgrade of the embedded server under `directory` keeps what it is at. */
+export function upgradeFolder(directory: string): string {
+  return join(directory, "upgrade");
+}
+
+/** Returns the file that stands while an upgrade puts the new data in the place of the old. */
+export function upgradeMark(directory: string): string {
+  return join(upgradeFolder(directory), "verified.json");
+}
+
+/** Returns the major version of the data of the embedded server under `directory`; null where there is none. */
+export async function majorOf(directory: string): Promise<string | null> {
+  return (await readIfThere(join(directory, "cluster", "data", "PG_VERSION")))?.trim() ?? null;
 }
 
 async function markerOf(directory: string): Promise<string> {
@@ -135,14 +162,15 @@ async function makeFolder(directory: string): Promise<void> {
   }
 }
 
-async function startHeld(directory: string, marker: string, log: Log): Promise<EmbeddedServer> {
-  const native = findNative();
+async function startHeld(directory: string, { major, native }: Binaries, log: Log): Promise<EmbeddedServer> {
+  refuseHalfUpgraded(directory);
+  const marker = await markerOf(directory);
   const cluster = join(directory, "cluster");
   await mkdir(cluster, { recursive: true, mode: 0o700 });
   const identity = await findIdentity(directory, cluster, log);
   const libraries = await linkLibraries(native, identity.isolation.mount ? seenNative : native, directory);
   const place: Place = { directory, cluster, data: join(cluster, "data"), native, libraries, marker, ...identity };
-  await refuseOtherMajor(place);
+  await refuseOtherMajor(place, major);
   await endStaleServer(place, log);
   const fresh = !existsSync(join(place.data, "PG_VERSION"));
   await refuseFullDisk(directory, fresh);
@@ -282,7 +310,16 @@ function seen(place: Place, name: string): string {
   return join(place.isolation.mount ? seenCluster : place.cluster, name);
 }
 
-async function refuseOtherMajor(place: Place): Promise<void> {
+function refuseHalfUpgraded(directory: string): void {
+  if (!existsSync(upgradeMark(directory))) return;
+  throw inData(
+    `DATA_DIR holds a database whose upgrade was interrupted (${directory}).`,
+    "Run npm run db:upgrade: it goes on where it was.",
+    directory,
+  );
+}
+
+async function refuseOtherMajor(place: Place, wanted: string): Promise<void> {
   const names = await readdirIfThere(place.data);
   if (names === undefined || names.length === 0) return;
   if (!names.includes("PG_VERSION")) {
@@ -293,10 +330,12 @@ async function refuseOtherMajor(place: Place): Promise<void> {
     );
   }
   const major = (await readFile(join(place.data, "PG_VERSION"), "utf8")).trim();
-  if (major === embeddedMajor) return;
+  if (major === wanted) return;
   throw inData(
     `DATA_DIR holds the data of PostgreSQL ${major} (${place.data}), and this release runs PostgreSQL ${embeddedMajor}.`,
-    `Set DATABASE_URL to a server of version ${major} that has this data, or set DATA_DIR to another folder.`,
+    olderMajors.includes(major)
+      ? `Run npm run db:upgrade: it moves the data to PostgreSQL ${embeddedMajor} and keeps the old folder.`
+      : `Set DATABASE_URL to a server of version ${major} that has this data, or set DATA_DIR to another folder.`,
     place.data,
   );
 }
@@ -500,10 +539,12 @@ function inData(message: string, fix: string, value: string): BadInput {
 }
 
 /**
- * Holds the folder for this process: an abstract socket's name, which the kernel frees with the process.
+ * Holds the folder for this process: an abstract socket's name, which the kernel frees with the process. Returns how to
+ * let it go.
  * @throws BadInput when another process holds it.
  */
-async function hold(directory: string, marker: string): Promise<() => Promise<void>> {
+export async function holdFolder(directory: string): Promise<() => Promise<void>> {
+  const marker = await markerOf(directory);
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) =>
@@ -559,27 +600,6 @@ async function logSince(directory: string, from: number): Promise<string> {
     return buffer.toString("utf8", 0, bytesRead);
   } finally {
     await file.close();
-  }
-}
-
-async function writeDurably(file: string, text: string): Promise<void> {
-  const handle = await open(`${file}.new`, "w", 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(`${file}.new`, file);
-  await syncFolder(join(file, ".."));
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

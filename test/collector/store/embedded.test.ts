@@ -118,7 +118,13 @@ describe("the embedded PostgreSQL", () => {
     await writeFile(join(folder, "cluster", "data", "PG_VERSION"), "17\n");
     await expect(start()).rejects.toMatchObject({
       code: "bad-input",
-      problems: [{ path: "DATA_DIR", message: expect.stringContaining("PostgreSQL 17") }],
+      problems: [
+        {
+          path: "DATA_DIR",
+          message: expect.stringContaining("PostgreSQL 17"),
+          fix: expect.stringContaining("npm run db:upgrade"),
+        },
+      ],
     });
   });
 

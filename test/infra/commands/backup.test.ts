@@ -60,3 +60,15 @@ describe("npm run backup and npm run restore", () => {
     expect(nothing).toMatchObject({ code: 2, stderr: expect.stringContaining("is no folder that can be read") });
   });
 });
+
+describe("npm run db:upgrade", () => {
+  it("says that there is nothing to move, or that the server is not its own", async () => {
+    expect(await command(["db-upgrade"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("nothing to move"),
+    });
+    const own = await command(["db-upgrade"], "postgresql://user:hidden-word@127.0.0.1:1/none");
+    expect(own).toMatchObject({ code: 2, stderr: expect.stringContaining("DATABASE_URL is set") });
+    expect(own.stderr).not.toContain("hidden-word");
+  });
+});
