@@ -26,7 +26,7 @@ beforeAll(async () => {
   for (const folder of [".github/workflows", "deploy/github"]) {
     for (const name of await readdir(join(checkout, folder))) {
       const text = await readFile(join(checkout, folder, name), "utf8");
-      workflows.push({ name, text, ...(parse(text) as Omit<Workflow, "name" | "text">) });
+      workflows.push({ ...(parse(text) as Omit<Workflow, "name" | "text">), name, text });
     }
   }
 });
