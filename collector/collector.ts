@@ -17,6 +17,8 @@ import { turns } from "./journal/turns.ts";
 import { type Log, sentenceOf } from "./log.ts";
 import { followAccounts } from "./networks/follow.ts";
 import { missing, type ReadinessDependencies } from "./readiness.ts";
+import { readRecoverySettings, usualRecovery } from "./recovery/settings.ts";
+import { watchRecovery } from "./recovery/watch.ts";
 import { keepSchedule, openSchedule } from "./schedule/schedule.ts";
 import { passwordsIn, type Secrets } from "./secrets.ts";
 import { noteDeletedUnread } from "./store/absence.ts";
@@ -43,6 +45,7 @@ const machinesAtOnce = 32;
 const watchMs = 1_000;
 const alertsMs = 5_000;
 const outboxMs = 2_000;
+const recoveryMs = 5_000;
 const housekeepingMs = 60_000;
 const changesKeptMs = 7 * 86_400_000;
 // A drained journal may arrive a little after the inventory that says its node is gone.
@@ -71,6 +74,8 @@ export async function startCollector(
       config.alertsFile === null ? usualSettings : await readAlertSettings(config.alertsFile, opener);
     const settingsSecrets = secretsOfSettings(alertSettings);
     secrets.know(() => settingsSecrets);
+    const recoverySettings =
+      config.recoveryFile === null ? usualRecovery : await readRecoverySettings(config.recoveryFile);
     const { broken, url: databaseUrl } = await openServer(config, log, endings);
     const databaseSecrets = passwordsIn(databaseUrl);
     secrets.know(() => databaseSecrets);
@@ -146,6 +151,7 @@ export async function startCollector(
       turnedAt = performance.now();
     };
     endings.push(keepSchedule({ ...schedule, turn }, log, now));
+    const recovery = watchRecovery(recoverySettings, { ...shared, fleet });
     const alerts = watchAlerts(alertSettings, { ...shared, fetch: globalThis.fetch });
     endings.push(
       repeat(watchMs, log, "watch", async () => {
@@ -156,6 +162,8 @@ export async function startCollector(
       repeat(alertsMs, log, "watch over the fleet", () => alerts.look()),
       repeat(outboxMs, log, "delivery of alerts", () => alerts.deliver()),
       async () => alerts.stop(),
+      () => recovery.stop(),
+      repeat(recoveryMs, log, "recovery of nodes", () => recovery.look()),
       repeat(housekeepingMs, log, "housekeeping", async () => {
         await pruneChanges(database, new Date(now().getTime() - changesKeptMs));
         await noteDeletedUnread(database, new Date(now().getTime() - drainGraceMs));

@@ -24,6 +24,8 @@ export interface Config {
   readonly credentialsKeyFile: string | null;
   /** What is graded less is not logged. */
   readonly logLevel: LogLevel;
+  /** How nodes are repaired, and within which limits; null: as usual. */
+  readonly recoveryFile: string | null;
   readonly host: string;
   readonly port: number;
   /** The built dashboard; null: the API alone. */
@@ -57,6 +59,7 @@ const Environment = z.object({
   ALERTS: path.optional(),
   CREDENTIALS_KEY: path.optional(),
   LOG_LEVEL: z.enum(logLevels, `write one of ${logLevels.join(", ")}`).default("info"),
+  RECOVERY: path.optional(),
   HOST: z
     .string()
     .refine((value) => value === "localhost" || isIP(value) !== 0, "give an IP address to listen on, or localhost")
@@ -110,6 +113,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     alertsFile: data.ALERTS ?? null,
     credentialsKeyFile: data.CREDENTIALS_KEY ?? null,
     logLevel: data.LOG_LEVEL,
+    recoveryFile: data.RECOVERY ?? null,
     host: data.HOST,
     port: data.PORT,
     webRoot: data.WEB_ROOT ?? null,

@@ -27,6 +27,8 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
   /** Machines of the grant in the examples' phases, gone through on one stack. */
   phases: { counts: { GRANT_MACHINES: "100" }, files: ["test/infra/stand-in/phases.test.ts"] },
+  /** Random lives of a fleet that recovery's limits are held to. */
+  recoveries: { counts: { RECOVERIES: "5000" }, files: ["test/collector/recovery/ladder.test.ts"] },
   /** Random configs, ledgers and deployed states that plans and budgets are held to. */
   plans: { counts: { PLANS: "10000" }, files: ["test/infra/budget.test.ts"] },
 };

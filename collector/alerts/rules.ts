@@ -92,6 +92,18 @@ export const rules = {
     means: "a channel does not take messages",
     many: "channels do not take messages",
   },
+  "recovery-braked": {
+    severity: "critical",
+    graceSeconds: 60,
+    means: "so many nodes fail at once that none is repaired",
+    many: "brakes of recovery are set",
+  },
+  "node-needs-rebuild": {
+    severity: "warning",
+    graceSeconds: 60,
+    means: "nothing short of another machine helps a node",
+    many: "nodes need another machine",
+  },
   "phase-ends": {
     severity: "warning",
     graceSeconds: 0,
@@ -127,6 +139,16 @@ export interface Picture {
   readonly overdue: readonly { readonly job: string; readonly due: Date }[];
   /** Channels that have not taken a message yet that was tried: since when, and what the other side last said. */
   readonly refusing: readonly { readonly channel: string; readonly since: Date; readonly reason: string }[];
+  /** The brake of recovery where many failing nodes set it, and the rebuilds that wait for the operator. */
+  readonly recovery: {
+    readonly braked: { readonly since: Date; readonly reason: string } | null;
+    readonly proposals: readonly {
+      readonly node: string;
+      readonly at: Date;
+      readonly reason: string;
+      readonly change: string;
+    }[];
+  };
   readonly fleet: FleetPicture | null;
 }
 
@@ -209,7 +231,31 @@ export function conditionsIn(picture: Picture, now: Date): Condition[] {
       fix: "Correct the channel in the alert settings; what waits for it is sent for a week.",
       since,
     })),
+    ...conditionsOfRecovery(picture.recovery),
     ...(picture.fleet === null ? [] : conditionsOfFleet(picture.fleet, now)),
+  ];
+}
+
+function conditionsOfRecovery({ braked, proposals }: Picture["recovery"]): Condition[] {
+  return [
+    ...(braked === null
+      ? []
+      : [
+          {
+            rule: "recovery-braked" as const,
+            subject: "recovery",
+            summary: `No node is repaired since ${minute(braked.since)}: ${braked.reason}`,
+            fix: "Look for what they have in common: a provider, a network, this machine. Release the brake on the page, or wait until few are left.",
+            since: braked.since,
+          },
+        ]),
+    ...proposals.map(({ node, at, reason, change }) => ({
+      rule: "node-needs-rebuild" as const,
+      subject: node,
+      summary: `${node} needs another machine, as nothing else helped (${reason}).`,
+      fix: change,
+      since: at,
+    })),
   ];
 }
 

@@ -5,6 +5,7 @@ import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
 import { adapterOf } from "../networks/adapters.ts";
 import { alertRows, markAlert } from "../store/alerts.ts";
 import type { Database } from "../store/database.ts";
+import { actionRows, brakeNow, openTroubles, releaseBrake, setBrake } from "../store/recovery.ts";
 import {
   factRows,
   gapRows,
@@ -35,6 +36,9 @@ import {
   NodeItem,
   NodeList,
   ReadingItem,
+  RecoveryActionList,
+  RecoveryMark,
+  RecoveryState,
   ReferralList,
   RollupList,
   RunList,
@@ -483,6 +487,76 @@ export function serveRoutes(app: FastifyInstance, { database, workloads, now }: 
       const at = now();
       if (!(await markAlert(database, id, column, at))) throw notFound(`alert ${id}`);
       return { id, at: at.toISOString() };
+    });
+  }
+
+  const actions = (query: z.infer<typeof Paged>, about: { nodeId?: number } = {}): Promise<RecoveryActionList> =>
+    readPage(
+      query,
+      IdPlace,
+      (place, limit) => actionRows(database, { ...about, ...(place === undefined ? {} : { after: place[0] }), limit }),
+      (row) => ({
+        id: row.id,
+        action: row.action_id,
+        node: row.key,
+        machineId: row.machine_id,
+        trouble: row.trouble,
+        rung: row.rung,
+        reason: row.reason,
+        evidence: row.evidence,
+        decidedAt: row.decided_at.toISOString(),
+        sentAt: row.sent_at?.toISOString() ?? null,
+        attempts: row.attempts,
+        endedAt: row.ended_at?.toISOString() ?? null,
+        outcome: row.outcome,
+        detail: row.detail,
+        episodeOutcome: row.episode_outcome,
+      }),
+      (row) => [row.id],
+    );
+  get(
+    app,
+    "/recovery",
+    "How the repair of nodes stands: the brake, and the nodes in trouble.",
+    { answer: RecoveryState },
+    async () => {
+      const brake = await brakeNow(database);
+      return {
+        asOf: now().toISOString(),
+        brake: brake === null ? null : { cause: brake.cause, reason: brake.reason, since: brake.set_at.toISOString() },
+        nodes: (await openTroubles(database)).map((row) => ({
+          node: row.key,
+          trouble: row.trouble,
+          reason: row.reason,
+          since: row.trouble_since.toISOString(),
+          wellSince: row.well_since?.toISOString() ?? null,
+          standing: row.standing,
+        })),
+      };
+    },
+  );
+  get(
+    app,
+    "/recovery/actions",
+    "What was done for nodes in trouble, or proposed, the newest first.",
+    { query: Paged, answer: RecoveryActionList },
+    ({ query }) => actions(query),
+  );
+  get(
+    app,
+    "/nodes/:group/:slot/actions",
+    "What was done for one node, or proposed, the newest first.",
+    { params: NodeParams, query: Paged, answer: RecoveryActionList },
+    async ({ params, query }) => actions(query, { nodeId: await nodeId(params) }),
+  );
+  for (const [path, change, summary] of [
+    ["/recovery/pause", setBrake, "Sets the brake: nothing is done for any node until it is released."],
+    ["/recovery/release", releaseBrake, "Releases the brake, whoever set it."],
+  ] as const) {
+    const schema = { summary, querystring: Nothing, body: Nothing, response: { 200: RecoveryMark } };
+    app.post(path, { schema }, async () => {
+      const at = now();
+      return { changed: await change(database, at), at: at.toISOString() };
     });
   }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { outcomes, rungs, troubleKinds } from "../recovery/rungs.ts";
 
 /**
  * The answers of the API at `/api/v1`, as schemas and as the types derived from them. The server's OpenAPI document is
@@ -251,10 +252,60 @@ const AlertItem = z.object({
 });
 export type AlertItem = z.infer<typeof AlertItem>;
 
+/** The brake of recovery: while it is set, nothing is done for any node. */
+const RecoveryBrake = z.object({
+  cause: z.enum(["fleet", "operator"]).describe("fleet: many nodes fail at once; operator: somebody paused it."),
+  reason: z.string(),
+  since: Instant,
+});
+
+/** A node in trouble, or well again and still watched. */
+const RecoveryNode = z.object({
+  node: z.string(),
+  trouble: z
+    .enum(troubleKinds)
+    .describe("unreachable, mute (it answers and takes no samples), software, or verdict (all is well but the word)."),
+  reason: z.string().describe("The layer's own words."),
+  since: Instant.describe("Since when the collector sees it, by its own clock."),
+  wellSince: Instant.nullable().describe("Since when nothing is wrong; null: something is."),
+  standing: z.string().describe("What is waited for, or why nothing is done."),
+});
+
+/** How recovery stands now. */
+export const RecoveryState = z.object({
+  asOf: Instant,
+  brake: RecoveryBrake.nullable(),
+  nodes: z.array(RecoveryNode),
+});
+export type RecoveryState = z.infer<typeof RecoveryState>;
+
+/** Something that was done for a node, or proposed. */
+const RecoveryAction = z.object({
+  id: z.string(),
+  action: z.string().describe("The id under which it is sent: the node does each once."),
+  node: z.string(),
+  machineId: z.string(),
+  trouble: z.enum(troubleKinds),
+  rung: z.enum(rungs).describe("rebuild is a proposal: nothing is rebuilt from here."),
+  reason: z.string(),
+  evidence: z.record(z.string(), z.unknown()),
+  decidedAt: Instant,
+  sentAt: Instant.nullable().describe("When it was sent first; null: not yet."),
+  attempts: z.int(),
+  endedAt: Instant.nullable(),
+  outcome: z.enum(outcomes).nullable().describe("null: it is under way."),
+  detail: z.string().nullable().describe("What the node or the collector says; of a proposal, what to change."),
+  episodeOutcome: z.string().nullable().describe("How the trouble ended; null: it has not."),
+});
+export type RecoveryAction = z.infer<typeof RecoveryAction>;
+
+/** What the operator's word changed: false where it stood so already. */
+export const RecoveryMark = z.object({ changed: z.boolean(), at: Instant });
+
 /**
  * One message of `/stream`: `event: change`, its `id` is what `Last-Event-ID` or `after` resumes from. `topic` says what
  * changed and `subject` which: topic `node`, subject a node's key; topic `account`, subject `<network>/<account>`; topic
- * `inventory`, subject the stack; topic `alert`, subject empty. Read the thing again to see it. `event: reset` (the same fields, topic `reset`) means that
+ * `inventory`, subject the stack; topics `alert` and `recovery`, subject empty. Read the thing again to see it. `event: reset` (the same fields, topic `reset`) means that
  * the asked-for id is too old or unknown: read everything again.
  */
 export const ChangeItem = z.object({ id: z.string(), at: Instant, topic: z.string(), subject: z.string() });
@@ -292,6 +343,8 @@ export type IncarnationList = z.infer<typeof IncarnationList>;
 export const RunList = listOf(RunItem);
 export type RunList = z.infer<typeof RunList>;
 
+export const RecoveryActionList = listOf(RecoveryAction);
+export type RecoveryActionList = z.infer<typeof RecoveryActionList>;
 export const AlertList = listOf(AlertItem);
 export type AlertList = z.infer<typeof AlertList>;
 /** What an alert was marked with. */

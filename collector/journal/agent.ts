@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { readSamples, SamplesError, type SamplesHeader, type SamplesItem } from "../../cloud-init/agent/samples.ts";
 import { ExplainedError } from "../../infra/problem.ts";
+import { sentenceOf } from "../log.ts";
+import type { RecoverLayer } from "../recovery/rungs.ts";
 import type { JournalCursor } from "../store/journals.ts";
 
 /** The exit codes of an agent's verbs. */
@@ -35,6 +37,8 @@ export interface Agent {
   samples(after: JournalCursor | null, maxBytes: number, signal: AbortSignal): Promise<Samples>;
   /** Returns what `status` says of the node. */
   status(signal: AbortSignal): Promise<AgentStatus>;
+  /** Has the node do an action, once for each id, and returns what it says of it. Throws nothing. */
+  recover(layer: RecoverLayer, action: string, signal: AbortSignal): Promise<RecoverAnswer>;
   /** Lets go of what is held for the next verb. A verb that is asked for afterwards takes it up again. */
   close(): void;
 }
@@ -45,6 +49,15 @@ export interface AgentStatus {
   /** Null where the agent answered that there is no node at all. */
   readonly machineId: string | null;
 }
+
+/**
+ * What a node says of an action. `later`: it has not done it yet and keeps it. `silent`: it was not reached, or did not
+ * say; `heard` tells whether it may know of the action.
+ */
+export type RecoverAnswer =
+  | { readonly kind: "done" }
+  | { readonly kind: "failed" | "refused" | "unavailable" | "later"; readonly detail: string }
+  | { readonly kind: "silent"; readonly heard: boolean; readonly detail: string };
 
 /** How a verb ended: what `read` made of its output, its exit code (null: it never ended by itself), its complaints. */
 export interface VerbEnd<Result> {
@@ -70,7 +83,9 @@ export const keptErrorBytes = 2_000;
 /** Header, trailer and one line beyond the last one that fits. */
 const samplesOverheadBytes = 512 * 1024;
 const statusBytes = 256 * 1024;
+const actionBytes = 64 * 1024;
 
+const ActionLine = z.object({ outcome: z.enum(["done", "failed", "refused"]) });
 const StatusLine = z.object({ alive: z.boolean(), machineId: z.string() });
 
 /** Returns the agent whose verbs are run by `runner`. */
@@ -85,19 +100,49 @@ export function agentRunBy(runner: VerbRunner): Agent {
       return { header, items, more: trailer.more };
     },
     async status(signal) {
-      const end = await runner.run(["status"], signal, async (output) => {
-        const chunks: Buffer[] = [];
-        for await (const chunk of atMost(statusBytes, output)) chunks.push(chunk);
-        return Buffer.concat(chunks).toString("utf8");
-      });
+      const end = await runner.run(["status"], signal, (output) => textOf(statusBytes, output));
       if (end.exit === agentExit.unavailable) return { alive: false, machineId: null };
       const text = resultOf("status", end);
       const line = StatusLine.safeParse(jsonIn(text));
       if (!line.success) throw new AgentError(end.exit, `status answered ${JSON.stringify(text.slice(0, 200))}`);
       return line.data;
     },
+    async recover(layer, action, signal) {
+      try {
+        const words = ["recover", layer, "--action", action];
+        return answerOf(await runner.run(words, signal, (output) => textOf(actionBytes, output)));
+      } catch (error) {
+        return { kind: "silent", heard: false, detail: sentenceOf(error) };
+      }
+    },
     close: () => runner.close(),
   };
+}
+
+async function textOf(bytes: number, output: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of atMost(bytes, output)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Returns what a `recover` that ended so says. What the node tried and could not do it tells on its output as well. */
+function answerOf({ result, exit, errors }: VerbEnd<string>): RecoverAnswer {
+  const detail = errors === "" ? `it ended with ${exit ?? "no exit code"}` : errors;
+  const told = ActionLine.safeParse(result.status === "fulfilled" ? jsonIn(result.value) : undefined);
+  switch (exit) {
+    case agentExit.done:
+      return { kind: "done" };
+    case agentExit.unavailable:
+      return { kind: "unavailable", detail };
+    case agentExit.refused:
+      return { kind: "refused", detail };
+    case agentExit.tryLater:
+      return { kind: told.success && told.data.outcome === "failed" ? "failed" : "later", detail };
+    case null:
+      return { kind: "silent", heard: true, detail };
+    default:
+      return { kind: "failed", detail };
+  }
 }
 
 /** Returns what was read of a verb that was done. An exit code of its own says more than what its output lacks. */

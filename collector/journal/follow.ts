@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Reach } from "../../infra/inventory.ts";
 import { explanationOf, sentenceOf } from "../log.ts";
+import type { RecoverLayer } from "../recovery/rungs.ts";
 import { nodesToFollow } from "../store/nodes.ts";
-import type { Agent } from "./agent.ts";
+import type { Agent, RecoverAnswer } from "./agent.ts";
 import { type FollowedNode, type Follower, followNode, type PullDependencies } from "./pull.ts";
 
 /** All nodes of the inventory, each followed by itself: one node's trouble never holds up another. */
@@ -11,6 +12,13 @@ export interface FleetFollower {
   look(): Promise<void>;
   pullAll(): Promise<void>;
   watchSilence(): Promise<void>;
+  /** Has the machine that a node is on do an action, and returns what it says of it. Never throws. */
+  recover(
+    node: { readonly key: string; readonly machineId: string },
+    layer: RecoverLayer,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<RecoverAnswer>;
   stop(): Promise<void>;
 }
 
@@ -69,6 +77,12 @@ export function followFleet(dependencies: FleetDependencies, pullSeconds: number
     pullAll,
     async watchSilence() {
       await Promise.all([...followers.values()].map((follower) => follower.watchSilence()));
+    },
+    async recover({ key, machineId }, layer, action, signal) {
+      const follower = followers.get(key);
+      if (follower?.node.machineId !== machineId)
+        return { kind: "silent", heard: false, detail: "its machine is not followed" };
+      return follower.recover(layer, action, signal);
     },
     async stop() {
       stopped = true;

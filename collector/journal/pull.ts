@@ -4,12 +4,13 @@ import type { Reach } from "../../infra/inventory.ts";
 import type { FindWorkload } from "../inventory/workloads.ts";
 import { rulesOf } from "../inventory/workloads.ts";
 import { explanationOf, type Log, sentenceOf } from "../log.ts";
-import { changesOfSilence, changesOfStatus, type FoldMemory, silentFrom } from "../states/lines.ts";
+import type { RecoverLayer } from "../recovery/rungs.ts";
+import { changesOfSilence, changesOfStatus, type FoldMemory, silence, silentFrom } from "../states/lines.ts";
 import { applyConclusion } from "../store/absence.ts";
 import type { Database } from "../store/database.ts";
 import { type JournalCursor, journalCursor, storeJournalPart } from "../store/journals.ts";
 import { lineMemory } from "../store/nodes.ts";
-import { type Agent, AgentError, type AgentStatus, agentExit } from "./agent.ts";
+import { type Agent, AgentError, type AgentStatus, agentExit, type RecoverAnswer } from "./agent.ts";
 
 /** A node whose journal is followed. */
 export interface FollowedNode {
@@ -40,6 +41,8 @@ export interface Follower {
   pullWhenDue(): Promise<void>;
   /** Looks whether lines are late, asks the agent for evidence, and draws the conclusion. Never throws. */
   watchSilence(): Promise<void>;
+  /** Has the node do an action and returns what it says of it. */
+  recover(layer: RecoverLayer, action: string, signal: AbortSignal): Promise<RecoverAnswer>;
   stop(): Promise<void>;
 }
 
@@ -181,7 +184,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
       if (status?.alive === true && told?.value === "down") told = null;
     }
     if (silent === null || told !== null || nodeNow <= silent.getTime() || after === null) return;
-    const reason = trouble === null ? "no sample comes" : "its agent cannot be asked";
+    const reason = trouble === null ? silence.answers : silence.unasked;
     if (await applyConclusion(database, node.id, after, changesOfSilence(silent, after, reason), now())) {
       told = { after, value: "unknown" };
     }
@@ -214,6 +217,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
         });
       return concluding;
     },
+    recover: (layer, action, given) => agent.recover(layer, action, AbortSignal.any([signal, given])),
     async stop() {
       stopping.abort();
       clearTimeout(hint);

@@ -97,6 +97,9 @@ export function silentFrom(memory: FoldMemory | null): Date | null {
   return new Date(Date.parse(memory.at) + silentSamples * memory.everySeconds * 1000);
 }
 
+/** Why a node is called silent: whether its agent answers at all tells what can still be asked of it. */
+export const silence = { answers: "no sample comes", unasked: "its agent cannot be asked" } as const;
+
 const nodeLayers = ["machine", "runtime", "app"] as const;
 
 /** Returns the changes of a node of which nothing is heard: unknown, because silence alone tells neither up nor down. */

@@ -7,6 +7,7 @@ import type { OpenAlert, Settlement } from "../alerts/settle.ts";
 import type { LayerName } from "../api/types.ts";
 import { appendChanges } from "./changes.ts";
 import type { Database, InTransaction } from "./database.ts";
+import { brakeNow, openProposals } from "./recovery.ts";
 import { openLayers } from "./views.ts";
 
 const watchLock = 7_232_004;
@@ -66,7 +67,17 @@ export async function alertPicture(database: Database, namesOf: LayerNames, now:
     runs: await lastRuns(database),
     overdue: await overdueJobs(database, now),
     refusing: await refusingChannels(database),
+    recovery: await recoveryNow(database),
     fleet: await fleetInForce(database),
+  };
+}
+
+/** What the operator paused they know of. */
+async function recoveryNow(database: Database): Promise<Picture["recovery"]> {
+  const brake = await brakeNow(database);
+  return {
+    braked: brake?.cause === "fleet" ? { since: brake.set_at, reason: brake.reason } : null,
+    proposals: await openProposals(database),
   };
 }
 

@@ -4,7 +4,7 @@ import type { Database, InTransaction } from "./database.ts";
 
 /** What changed, for the live stream: see `ChangeItem`. */
 export interface Change {
-  readonly topic: "node" | "account" | "inventory" | "alert";
+  readonly topic: "node" | "account" | "inventory" | "alert" | "recovery";
   readonly subject: string;
 }
 

@@ -34,6 +34,7 @@ export async function prepareRole(session: Database): Promise<string | null> {
          grant usage on all sequences in schema ${schema} to ${daemonRole};
          revoke update, delete on ${evidence.join(", ")} from ${daemonRole};
          revoke insert, update, delete on chain, migration from ${daemonRole};
+         revoke delete on recovery_action, recovery_brake from ${daemonRole};
          revoke insert on line_pack from ${daemonRole};
          do $$ declare name regclass; begin
            for name in select inhrelid::regclass from pg_inherits where inhparent = 'sample'::regclass loop

@@ -3,6 +3,7 @@ import type { Reach } from "../../infra/inventory.ts";
 import type { MessageKind } from "../alerts/messages.ts";
 import type { Severity } from "../alerts/rules.ts";
 import type { CounterKind, LayerName, ReadingOutcome, VerdictClass } from "../api/types.ts";
+import type { EpisodeOutcome, Outcome, Rung, TroubleKind } from "../recovery/rungs.ts";
 import type { FoldMemory } from "../states/lines.ts";
 import type { RewardMemory } from "../states/reward.ts";
 
@@ -222,6 +223,47 @@ export interface Tables {
     delivered_at: Optional<Date>;
     given_up_at: Optional<Date>;
     reason: Optional<string>;
+  };
+  recovery_episode: {
+    id: Identity;
+    node_id: number;
+    machine_id: string;
+    trouble: TroubleKind;
+    reason: string;
+    trouble_since: Date;
+    well_since: Optional<Date>;
+    opened_at: Date;
+    closed_at: Optional<Date>;
+    outcome: Optional<EpisodeOutcome>;
+    standing: string;
+  };
+  recovery_action: {
+    id: Identity;
+    action_id: string;
+    episode_id: BigInteger;
+    node_id: number;
+    machine_id: string;
+    rung: Rung;
+    reason: string;
+    evidence: Json;
+    decided_at: Date;
+    attempts: Generated<number>;
+    maybe_sent: Generated<boolean>;
+    sent_at: Optional<Date>;
+    next_try_at: Date;
+    claimed_by: Optional<string>;
+    lease_until: Optional<Date>;
+    ended_at: Optional<Date>;
+    outcome: Optional<Outcome>;
+    detail: Optional<string>;
+  };
+  recovery_brake: {
+    id: Identity;
+    cause: "fleet" | "operator";
+    reason: string;
+    set_at: Date;
+    released_at: Optional<Date>;
+    released_by: Optional<"fleet" | "operator">;
   };
   job: {
     name: string;

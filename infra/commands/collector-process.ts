@@ -30,6 +30,7 @@ export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
   const { home, port, env } = place;
   const alerts = join(home, "alerts.json");
   const credentialsKey = join(home, "credentials.key");
+  const recovery = join(home, "recovery.json");
   return {
     ...env,
     DATA_DIR: join(home, "data"),
@@ -38,6 +39,7 @@ export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
     SPOOL: join(home, "spool"),
     ...(existsSync(alerts) ? { ALERTS: alerts } : {}),
     ...(existsSync(credentialsKey) ? { CREDENTIALS_KEY: credentialsKey } : {}),
+    ...(existsSync(recovery) ? { RECOVERY: recovery } : {}),
     SSH_KEY: accessKeyFile(home, "collector"),
     WEB_ROOT: join(checkout, "collector", "web", "dist"),
     PORT: String(port),

@@ -14,7 +14,12 @@ export interface TestDatabase {
 }
 
 /** Starts a real PostgreSQL server for the test file that calls this; returns how to make a database on it. */
-export function serverForFile(): { fresh(): Promise<TestDatabase>; freshUrl(): Promise<string> } {
+export function serverForFile(): {
+  fresh(): Promise<TestDatabase>;
+  freshUrl(): Promise<string>;
+  /** Opens the database at a URL of `freshUrl`; it is closed after the file. */
+  open(url: string): Promise<Database>;
+} {
   let folder = "";
   let server: EmbeddedServer | undefined;
   const opened: Database[] = [];
@@ -36,13 +41,17 @@ export function serverForFile(): { fresh(): Promise<TestDatabase>; freshUrl(): P
     await client.end();
     return server.url(name);
   };
+  const open = async (url: string): Promise<Database> => {
+    const database = await openDatabase(url, () => undefined);
+    opened.push(database);
+    return database;
+  };
   return {
     freshUrl,
+    open,
     async fresh() {
       const url = await freshUrl();
-      const database = await openDatabase(url, () => undefined);
-      opened.push(database);
-      return { database, url };
+      return { database: await open(url), url };
     },
   };
 }

@@ -1,6 +1,16 @@
 import { ExplainedError } from "../../../infra/problem.ts";
-import type { AlertItem, GapItem, NodeItem, ProblemDetails, SampleItem, StateItem } from "../../api/types.ts";
+import type {
+  AlertItem,
+  GapItem,
+  NodeItem,
+  ProblemDetails,
+  RecoveryAction,
+  RecoveryState,
+  SampleItem,
+  StateItem,
+} from "../../api/types.ts";
 import { setClock } from "./clock.ts";
+import type { Recovery } from "./recovery.ts";
 
 // Relative, so that the page also works behind a proxy that serves it under a folder.
 const root = "api/v1";
@@ -53,8 +63,26 @@ export function readOpenAlerts(signal: AbortSignal): Promise<readonly AlertItem[
 }
 
 /** Says that somebody sees to an alert. Throws as `getJson`. */
-export async function acknowledge(id: string): Promise<void> {
-  await getJson(`${root}/alerts/${id}/ack`, new AbortController().signal, {
+export function acknowledge(id: string): Promise<void> {
+  return post(`alerts/${id}/ack`);
+}
+
+/** Sets the brake of recovery, or releases it. Throws as `getJson`. */
+export function brakeRecovery(what: "pause" | "release"): Promise<void> {
+  return post(`recovery/${what}`);
+}
+
+/** Returns how the repair of nodes stands, and the newest of what was done. Throws as `getJson`. */
+export async function readRecovery(signal: AbortSignal): Promise<Recovery> {
+  const [state, actions] = await Promise.all([
+    getJson<RecoveryState>(`${root}/recovery`, signal),
+    readPage<RecoveryAction>("recovery/actions", { limit: "50" }, signal),
+  ]);
+  return { state, actions: actions.items };
+}
+
+async function post(path: string): Promise<void> {
+  await getJson(`${root}/${path}`, new AbortController().signal, {
     method: "POST",
     body: "{}",
     headers: { "content-type": "application/json" },

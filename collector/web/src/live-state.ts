@@ -1,5 +1,6 @@
 import type { AlertItem, NodeItem } from "../../api/types.ts";
 import { mergeNodes, withNode } from "./fleet.ts";
+import type { Recovery } from "./recovery.ts";
 
 /** A failure as the page shows it: what happened, what to do, and a stable code. */
 export interface Failure {
@@ -19,6 +20,8 @@ export interface LiveState {
   readonly nodes: readonly NodeItem[] | null;
   /** The alerts that are open. */
   readonly alerts: readonly AlertItem[];
+  /** How the repair of nodes stands; null until the first answer. */
+  readonly recovery: Recovery | null;
   readonly updatedAt: number | null;
   readonly connection: Connection;
   /** Why the last request failed; null when it did not. Nodes read before stay. */
@@ -30,6 +33,7 @@ export type LiveEvent =
   | { readonly kind: "nodes"; readonly nodes: readonly NodeItem[]; readonly at: number }
   | { readonly kind: "node"; readonly node: NodeItem; readonly at: number }
   | { readonly kind: "alerts"; readonly alerts: readonly AlertItem[] }
+  | { readonly kind: "recovery"; readonly recovery: Recovery }
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "opened"; readonly at: number }
   | { readonly kind: "lost"; readonly at: number };
@@ -38,6 +42,7 @@ export type LiveEvent =
 export const nothingYet: LiveState = {
   nodes: null,
   alerts: [],
+  recovery: null,
   updatedAt: null,
   connection: { kind: "connecting" },
   failure: null,
@@ -52,6 +57,8 @@ export function reduceLive(state: LiveState, event: LiveEvent): LiveState {
       return { ...state, nodes: withNode(state.nodes ?? [], event.node), updatedAt: event.at, failure: null };
     case "alerts":
       return { ...state, alerts: event.alerts };
+    case "recovery":
+      return { ...state, recovery: event.recovery };
     case "failed":
       return { ...state, failure: event.failure };
     case "opened":

@@ -1,6 +1,6 @@
 import { ExplainedError } from "../../../infra/problem.ts";
 import type { ChangeItem } from "../../api/types.ts";
-import { readNode, readNodes, readOpenAlerts, streamUrl } from "./api.ts";
+import { readNode, readNodes, readOpenAlerts, readRecovery, streamUrl } from "./api.ts";
 import { backoff } from "./backoff.ts";
 import { collectorNow } from "./clock.ts";
 import { type Failure, type LiveEvent, type LiveState, nothingYet, reduceLive } from "./live-state.ts";
@@ -30,6 +30,7 @@ export function follow(): Live {
   let touched = new Set<string>();
   let everything = false;
   let alerts = false;
+  let recovery = false;
   let reading = false;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   let readFailures = 0;
@@ -58,11 +59,14 @@ export function follow(): Live {
     const keys = [...touched];
     const all = everything || keys.length > readSinglyAtMost;
     const alertsToo = everything || alerts;
+    const recoveryToo = everything || recovery;
     touched = new Set();
     everything = false;
     alerts = false;
+    recovery = false;
     try {
       if (alertsToo) happen({ kind: "alerts", alerts: await readOpenAlerts(never) });
+      if (recoveryToo) happen({ kind: "recovery", recovery: await readRecovery(never) });
       if (all) happen({ kind: "nodes", nodes: await readNodes(never), at: collectorNow() });
       else
         for (const node of await Promise.all(keys.map((key) => readNode(key, never))))
@@ -76,7 +80,7 @@ export function follow(): Live {
     } finally {
       reading = false;
     }
-    if (everything || alerts || touched.size > 0)
+    if (everything || alerts || recovery || touched.size > 0)
       readLater(readFailures === 0 ? gatherMs : backoff(readFailures, Math.random()));
   };
 
@@ -101,6 +105,7 @@ export function follow(): Live {
       const change = JSON.parse(message.data) as ChangeItem;
       if (change.topic === "node") touched.add(change.subject);
       else if (change.topic === "alert") alerts = true;
+      else if (change.topic === "recovery") recovery = true;
       else everything = true;
       readLater(gatherMs);
     });

@@ -8,6 +8,8 @@ import { Header } from "./header.tsx";
 import type { Live } from "./live.ts";
 import { NodeView } from "./node-view.tsx";
 import { FailureNotice } from "./notice.tsx";
+import { recoveryOf } from "./recovery.ts";
+import { RecoveryList } from "./recovery-list.tsx";
 import { hashOf, routeOf } from "./route.ts";
 
 const everything: View = { standing: "all", text: "", order: "key" };
@@ -38,6 +40,12 @@ export function Page({ live }: { readonly live: Live }) {
           <FailureNotice failure={state.failure} readAt={state.updatedAt} onRetry={live.retry} />
         )}
         <AlertList alerts={key === null ? state.alerts : state.alerts.filter((alert) => isOf(alert, key))} />
+        {state.recovery !== null && (
+          <RecoveryList
+            recovery={key === null ? state.recovery : recoveryOf(state.recovery, key)}
+            whole={key === null}
+          />
+        )}
         {key === null ? (
           (nodes !== null || state.failure === null) && <FleetView nodes={nodes} view={view} onView={setView} />
         ) : node !== undefined ? (

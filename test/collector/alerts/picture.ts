@@ -3,7 +3,17 @@ import { plainLayers } from "../../../collector/inventory/workloads.ts";
 
 /** A picture in which all is well, with `parts` of it as given. */
 export function pictureWith(parts: Partial<Picture>): Picture {
-  return { nodes: [], events: [], unread: [], runs: [], overdue: [], refusing: [], fleet: null, ...parts };
+  return {
+    nodes: [],
+    events: [],
+    unread: [],
+    runs: [],
+    overdue: [],
+    refusing: [],
+    recovery: { braked: null, proposals: [] },
+    fleet: null,
+    ...parts,
+  };
 }
 
 /** A node whose layers are well since `since`, with `layers` as given. */

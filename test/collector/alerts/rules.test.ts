@@ -134,6 +134,28 @@ describe("alerts", () => {
   });
 });
 
+it("a brake that failing nodes set, and each rebuild that is proposed, is told with what to do", () => {
+  const change = "Add 3 to gradientlab:fleet.groups.a.retired.";
+  const recovery = {
+    braked: { since: start, reason: "9 of 10 nodes that should run are in trouble at one time." },
+    proposals: [{ node: "a/3", at: start, reason: "runtime down: exit-7", change }],
+  };
+  const conditions = conditionsIn(pictureWith({ recovery }), start);
+  expect(conditions).toMatchObject([
+    {
+      rule: "recovery-braked",
+      summary:
+        "No node is repaired since 2027-03-01 00:00 UTC: 9 of 10 nodes that should run are in trouble at one time.",
+    },
+    {
+      rule: "node-needs-rebuild",
+      subject: "a/3",
+      summary: "a/3 needs another machine, as nothing else helped (runtime down: exit-7).",
+      fix: change,
+    },
+  ]);
+});
+
 it("every rule stands in the guide as it is", async () => {
   const guide = await readFile(new URL("../../../docs/alerts.md", import.meta.url), "utf8");
   const rows = Object.entries(rules).map(([name, { means, severity, graceSeconds }]) => {

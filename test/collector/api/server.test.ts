@@ -143,6 +143,9 @@ describe("the API", () => {
       ["/api/v1/runs", types.RunList],
       ["/api/v1/gaps", types.GapList],
       ["/api/v1/alerts", types.AlertList],
+      ["/api/v1/recovery", types.RecoveryState],
+      ["/api/v1/recovery/actions", types.RecoveryActionList],
+      ["/api/v1/nodes/home/0/actions", types.RecoveryActionList],
     ];
     for (const [path, form] of forms) {
       const { status, body } = await get(path);
@@ -254,6 +257,44 @@ describe("the API", () => {
       [true, true],
       [true, false],
     ]);
+  });
+
+  it("tells what was done for nodes, and lets the operator set and release the brake by JSON alone", async () => {
+    await populate();
+    await sql`with episode as (
+        insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, standing)
+        select id, machine_id, 'software', 'exit-7', ${now}, ${now}, 'It is watched.' from node where key in ('home/0', 'lab/0') returning *
+      )
+      insert into recovery_action (action_id, episode_id, node_id, machine_id, rung, reason, evidence, decided_at, next_try_at)
+      select gen_random_uuid(), id, node_id, machine_id, 'runtime', 'runtime down: exit-7', '{"layer":"runtime"}', ${now}, ${now} from episode`.execute(
+      database,
+    );
+    const nodesOf = async (path: string): Promise<string[]> =>
+      types.RecoveryActionList.parse((await get(path)).body)
+        .items.map(({ node }) => node)
+        .toSorted();
+    expect(await nodesOf("/api/v1/recovery/actions")).toEqual(["home/0", "lab/0"]);
+    expect(await nodesOf("/api/v1/nodes/home/0/actions")).toEqual(["home/0"]);
+    const state = async () => types.RecoveryState.parse((await get("/api/v1/recovery")).body);
+    expect((await state()).nodes.map(({ node }) => node)).toEqual(["home/0", "lab/0"]);
+    const post = async (path: string, type = "application/json") =>
+      app.inject({
+        method: "POST",
+        url: `/api/v1/recovery/${path}`,
+        headers: { host: "127.0.0.1:8080", "content-type": type },
+        body: "{}",
+      });
+    expect((await post("pause", "text/plain")).statusCode).toBeGreaterThanOrEqual(400);
+    expect((await state()).brake).toBeNull();
+    expect((await post("pause")).json()).toEqual({ changed: true, at: now.toISOString() });
+    expect((await post("pause")).json()).toMatchObject({ changed: false });
+    expect((await state()).brake).toMatchObject({ cause: "operator" });
+    expect((await nodesOf("/api/v1/recovery/actions")).length).toBe(2);
+    expect((await get("/api/v1/recovery/actions")).body).toMatchObject({
+      items: [{ outcome: "withdrawn" }, { outcome: "withdrawn" }],
+    });
+    expect((await post("release")).json()).toMatchObject({ changed: true });
+    expect((await state()).brake).toBeNull();
   });
 
   it("does not answer a page that came here by a foreign name", async () => {

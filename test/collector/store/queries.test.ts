@@ -5,6 +5,7 @@ import { encodeLine, type JournalLine } from "../../../cloud-init/agent/line.ts"
 import { type RuleName, ruleNames, watchedEvents } from "../../../collector/alerts/rules.ts";
 import { plainLayers } from "../../../collector/inventory/workloads.ts";
 import { practice } from "../../../collector/networks/practice/adapter.ts";
+import type { Decision } from "../../../collector/recovery/ladder.ts";
 import {
   applyConclusion,
   beginUnread,
@@ -36,6 +37,21 @@ import { packLines } from "../../../collector/store/pack.ts";
 import { dropEmptyPartitions, packClosedDays } from "../../../collector/store/packing.ts";
 import { preparePartitionsAhead } from "../../../collector/store/partitions.ts";
 import { knowAccount, storeAnswers, tiedNodeIds } from "../../../collector/store/readings.ts";
+import {
+  actionRows,
+  brakeNow,
+  claimActions,
+  decideAlone,
+  endAction,
+  giveUpActions,
+  openProposals,
+  openTroubles,
+  recoveryPicture,
+  releaseAction,
+  releaseBrake,
+  saveDecision,
+  setBrake,
+} from "../../../collector/store/recovery.ts";
 import { storedReadings, storeReparsed } from "../../../collector/store/reparse.ts";
 import { rebuildOne } from "../../../collector/store/rollups.ts";
 import {
@@ -134,6 +150,13 @@ const past = `
   insert into run (job, due, attempts, claimed_at, finished_at, outcome)
     select 'job ' || 1 + n % 30, '2026-01-01'::timestamptz + n * interval '20 minutes', 1, '2026-01-01', '2026-01-01',
       case when n % 50 = 0 then 'failed' else 'ok' end from generate_series(1, 25000) n;
+  insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, closed_at, outcome, standing)
+    select 1 + n % ${nodes}, 'm', 'software', 'r', '2026-01-01'::timestamptz + n * interval '1 hour', '2026-01-01'::timestamptz + n * interval '1 hour',
+      '2026-01-01'::timestamptz + n * interval '1 hour', 'recovered', 's' from generate_series(1, 8000) n;
+  insert into recovery_action (action_id, episode_id, node_id, machine_id, rung, reason, evidence, decided_at, next_try_at, ended_at, outcome)
+    select gen_random_uuid(), id, node_id, 'm', 'runtime', 'r', '{}', opened_at, opened_at, opened_at, 'done' from recovery_episode;
+  insert into recovery_brake (cause, reason, set_at, released_at, released_by)
+    select 'fleet', 'r', '2026-01-01'::timestamptz + n * interval '1 day', '2026-01-01'::timestamptz + n * interval '1 day', 'fleet' from generate_series(1, 300) n;
   insert into change (at, topic, subject) select '2027-02-20'::timestamptz + n * interval '1 minute', 'node', 'home/' || n % ${nodes} from generate_series(1, 12000) n;
   insert into inventory_version (stack, sha256, written_at, accepted_at, body) select 'test', '', '2025-01-01', '2025-01-01', '{}' from generate_series(1, 300);
   analyze;`;
@@ -237,6 +260,7 @@ async function everything(database: Database, owner: Database): Promise<void> {
   await forgetDeletedUnread(database, (await nodeOfSpool(database, spooled)).id);
   await reads(database, nodeId);
   await alerts(database, day(21));
+  await recoveries(database, day(21));
 
   await owner.updateTable("node_latest").set({ rolled_up: false }).where("node_id", "=", nodeId).execute();
   while (await rebuildOne(database));
@@ -280,6 +304,51 @@ async function alerts(database: Database, now: Date): Promise<void> {
   await markAlert(database, one, "acknowledged_at", day(23));
   await alertRows(database, { limit: 101 });
   await alertRows(database, { limit: 101, open: true, rule: raised("").rule, after: "900" });
+}
+
+/** Trouble of two nodes, through every rung and every end. */
+async function recoveries(database: Database, now: Date): Promise<void> {
+  const decisionAt = (at: Date, part: Partial<Decision>) =>
+    decideAlone(database, (transaction) =>
+      saveDecision(transaction, { brake: null, episodes: [], actions: [], ...part }, at),
+    );
+  const picture = await recoveryPicture(database, now, now);
+  const [one, other] = picture.nodes;
+  if (one === undefined || other === undefined) throw new Error("there are two nodes");
+  const evidence = { kind: "line", journal: "j", n: 1 } as const;
+  const layerNow = { value: "down", class: null, reason: "it ended", since: now, evidence };
+  const trouble = { kind: "software", layer: "runtime", now: layerNow } as const;
+  await decisionAt(now, {
+    episodes: [one, other].map((node) => ({ kind: "open" as const, node, trouble, standing: "It is given time." })),
+  });
+  const episodes = (await recoveryPicture(database, now, now)).nodes.flatMap(({ episode }) => episode ?? []);
+  const [first, second] = episodes;
+  if (first === undefined || second === undefined) throw new Error("there are two episodes");
+  const noted = { kind: "note", episode: first, trouble, troubleSince: now, wellSince: null, standing: "So." } as const;
+  await decisionAt(now, {
+    episodes: [noted, { kind: "close", episode: second, outcome: "recovered" }],
+    actions: [{ node: one, episode: first, rung: "runtime", trouble }],
+  });
+  const [action] = await claimActions(database, { by: "me", leaseMs: 1000, limit: 5, now });
+  if (action === undefined) throw new Error("an action is claimed");
+  await releaseAction(database, action, { nextTryAt: now, detail: null, maybeSent: false });
+  await endAction(database, action, { outcome: "done", detail: null }, now);
+  await decisionAt(now, {
+    brake: { kind: "set", reason: "many" },
+    actions: [{ node: one, episode: first, rung: "rebuild", trouble }],
+  });
+  await decideAlone(database, (transaction) => giveUpActions(transaction, now));
+  await openProposals(database);
+  await openTroubles(database);
+  await brakeNow(database);
+  await actionRows(database, { limit: 101 });
+  await actionRows(database, { limit: 101, nodeId: one.id, after: "900" });
+  await decisionAt(now, { brake: { kind: "release", reason: "few" } });
+  await setBrake(database, now);
+  await releaseBrake(database, now);
+  const [whole] = (await recoveryPicture(database, now, now)).nodes.flatMap(({ episode }) => episode ?? []);
+  if (whole !== undefined)
+    await decisionAt(now, { episodes: [{ kind: "close", episode: whole, outcome: "recovered" }] });
 }
 
 /** What the API and the page ask for, with every filter. */
@@ -362,7 +431,7 @@ describe("the list of queries", () => {
 
   it("has no query that reads a whole table that grows", () => {
     const grows =
-      /Seq Scan on (sample_\S+|line_pack|node_hour|node_day|layer_interval|reading|reading_body|fact|gap|run|change)\b/;
+      /Seq Scan on (sample_\S+|line_pack|node_hour|node_day|layer_interval|reading|reading_body|fact|gap|run|recovery_action|recovery_episode|change)\b/;
     // What checks all evidence reads all of it.
     const whole = new Set(["collector/store/verify.ts verifySnapshot"]);
     const bad = queries.filter(({ site, plan }) => !whole.has(place(site)) && plan.some((line) => grows.test(line)));

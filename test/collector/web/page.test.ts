@@ -19,6 +19,7 @@ import {
   offNode,
   unsupportedNode,
 } from "./fleet-of.ts";
+import { actionOf, proposedChange, troubleOf } from "./recovery-of.ts";
 import { type StandIn, startStandIn } from "./stand-in.ts";
 
 let folder: string;
@@ -317,6 +318,60 @@ describe("alerts", () => {
   });
 });
 
+describe("repairs", () => {
+  const brake = {
+    cause: "fleet",
+    reason: "9 of 10 nodes that should run are in trouble at one time.",
+    since: ago(60),
+  } as const;
+
+  test("are told with what is waited for and what was done, and with the brake and its button", async () => {
+    put(healthyNode("home", 0), healthyNode("home", 1));
+    const page = await openPage();
+    await page.getByRole("link", { name: "home/0" }).waitFor();
+    expect(await page.getByRole("heading", { name: "Repairs" }).count()).toBe(0);
+    server.recovery.state = { ...server.recovery.state, brake, nodes: [troubleOf("home/0"), troubleOf("home/1")] };
+    server.recovery.actions.push(
+      actionOf(3, { rung: "rebuild", outcome: "proposed", detail: proposedChange }),
+      actionOf(2, { outcome: "unknown", detail: "no answer came in time" }),
+      actionOf(1, { node: "home/1", episodeOutcome: "recovered" }),
+    );
+    server.tell("recovery", "");
+    const list = page.getByRole("region", { name: "Repairs" });
+    await list.getByText("No node is repaired: 9 of 10 nodes").waitFor();
+    expect(await list.getByRole("heading").innerText()).toContain("2 in trouble, brake set");
+    await list.getByText("The last 3 actions").click();
+    expect((await list.locator("details .alert-summary").allInnerTexts()).map((text) => text.trim())).toEqual([
+      "home/0: Proposal of a rebuild, waits for you",
+      "home/0: Restart of the runtime, it is not known whether it was done",
+      "home/1: Restart of the runtime, done, and it helped",
+    ]);
+    await list.getByText(proposedChange).waitFor();
+    await list.getByRole("button", { name: "Release the brake" }).click();
+    await list.getByRole("button", { name: "Pause all repairs" }).click();
+    await list.getByText("No node is repaired: The operator paused it.").waitFor();
+    expect(server.requests.filter((line) => line.startsWith("POST"))).toEqual([
+      "POST /api/v1/recovery/release",
+      "POST /api/v1/recovery/pause",
+    ]);
+  });
+
+  test("of one node stand on its own page, and many nodes in trouble are one line", async () => {
+    put(healthyNode("home", 0), healthyNode("home", 1));
+    const nodes = Array.from({ length: 40 }, (_, slot) => troubleOf(`home/${slot}`));
+    server.recovery.state = { ...server.recovery.state, nodes };
+    server.recovery.actions.push(actionOf(1), actionOf(2, { node: "home/1" }));
+    const page = await openPage();
+    const list = page.getByRole("region", { name: "Repairs" });
+    await list.getByText("37 more nodes in trouble").waitFor();
+    expect(await list.getByText("home/30").isVisible()).toBe(false);
+    await page.goto(`${server.origin}/#/nodes/home/1`);
+    await list.getByText("The last action").waitFor();
+    expect(await list.locator(".alert-summary").first().innerText()).toContain("home/1");
+    expect(await list.getByText("home/0").count()).toBe(0);
+  });
+});
+
 describe("a broken connection", () => {
   test("is shown with its beginning, and what changed meanwhile is there when it is back", async () => {
     put(healthyNode("local", 0));
@@ -499,8 +554,12 @@ describe("anyone can read it", () => {
       const seen = { acknowledgedAt: ago(1) };
       server.alerts.set("5", alert(5, { rule: "reward-stalled", severity: "warning" }));
       server.alerts.set("6", alert(6, { rule: "phase-ends", severity: "info", ...seen }));
+      const brake = { cause: "fleet", reason: "9 of 10 nodes are in trouble.", since: ago(60) } as const;
+      server.recovery.state = { ...server.recovery.state, brake, nodes: [troubleOf("local/1")] };
+      server.recovery.actions.push(actionOf(1), actionOf(2, { outcome: "proposed", detail: proposedChange }));
       for (const width of [1440, 390]) {
         const page = await openPage("", { colorScheme, viewport: { width, height: 900 } });
+        await page.getByText("The last 2 actions").click();
         await page.getByText("1 node, history kept").click();
         await page.getByText("5 alerts of the rule node-silent").click();
         await expectNoViolations(page);

@@ -12,6 +12,10 @@ import {
   NodeItem,
   NodeList,
   type ProblemDetails,
+  type RecoveryAction,
+  RecoveryActionList,
+  RecoveryMark,
+  RecoveryState,
   type SampleItem,
   SampleList,
   type StateItem,
@@ -30,6 +34,7 @@ export interface StandIn {
   readonly events: SampleItem[];
   readonly gaps: GapItem[];
   readonly alerts: Map<string, AlertItem>;
+  readonly recovery: { state: RecoveryState; readonly actions: RecoveryAction[] };
   /** Every request's method, path and query, in order. */
   readonly requests: string[];
   /** Answers every API request with this problem while it is set. */
@@ -62,6 +67,10 @@ export async function startStandIn(folder: string): Promise<StandIn> {
   const events: SampleItem[] = [];
   const gaps: GapItem[] = [];
   const alerts = new Map<string, AlertItem>();
+  const recovery = {
+    state: { asOf: new Date().toISOString(), brake: null, nodes: [] } as RecoveryState,
+    actions: [] as RecoveryAction[],
+  };
   const requests: string[] = [];
   const changes: ChangeItem[] = [];
   const streams = new Set<ServerResponse>();
@@ -77,6 +86,7 @@ export async function startStandIn(folder: string): Promise<StandIn> {
     events,
     gaps,
     alerts,
+    recovery,
     requests,
     problem: null,
     tell: (topic, subject) => {
@@ -111,6 +121,16 @@ export async function startStandIn(folder: string): Promise<StandIn> {
       return NodeList.parse({ items: all.slice(from, from + pageSize), next });
     }
     if (path === "alerts") return AlertList.parse({ items: [...alerts.values()], next: null });
+    if (path === "recovery") return RecoveryState.parse(recovery.state);
+    if (path === "recovery/actions") return RecoveryActionList.parse({ items: recovery.actions, next: null });
+    const [, word] = /^recovery\/(pause|release)$/.exec(path) ?? [];
+    if (word !== undefined) {
+      const at = new Date().toISOString();
+      const brake = { cause: "operator", reason: "The operator paused it.", since: at } as const;
+      recovery.state = { ...recovery.state, brake: word === "pause" ? brake : null };
+      standIn.tell("recovery", "");
+      return RecoveryMark.parse({ changed: true, at });
+    }
     const [, alertId] = /^alerts\/([0-9]+)\/ack$/.exec(path) ?? [];
     const alert = alerts.get(alertId ?? "");
     if (alert !== undefined) {
