@@ -4,6 +4,7 @@ import { z } from "zod";
 import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
 import { adapterOf } from "../networks/adapters.ts";
 import { alertRows, markAlert } from "../store/alerts.ts";
+import { costRows } from "../store/costs.ts";
 import type { Database } from "../store/database.ts";
 import { actionRows, brakeNow, openTroubles, releaseBrake, setBrake } from "../store/recovery.ts";
 import {
@@ -26,6 +27,7 @@ import { notFound } from "./problem.ts";
 import {
   AlertList,
   AlertMark,
+  CostList,
   FactList,
   GapList,
   IncarnationList,
@@ -394,6 +396,40 @@ export function serveRoutes(app: FastifyInstance, { database, workloads, now }: 
         body: row.body,
         erased: row.erased,
       };
+    },
+  );
+
+  const Costs = z.strictObject({ node: z.string().max(40).optional(), ...range, ...paging });
+  get(
+    app,
+    "/costs",
+    "List prices of nodes and of what they share, each with its source, the newest first.",
+    { query: Costs, answer: CostList },
+    async ({ query }) => {
+      const [group = "", slot = ""] = query.node?.split("/") ?? [];
+      const filter = query.node === undefined ? {} : { nodeId: await nodeId({ group, slot }) };
+      return readPage(
+        query,
+        IdPlace,
+        async (place, limit) =>
+          costRows(database, {
+            ...filter,
+            ...bounds(query),
+            ...(place === undefined ? {} : { after: place[0] }),
+            limit,
+          }),
+        (row) => ({
+          id: row.id,
+          node: row.key,
+          item: row.item,
+          microUsdPerMonth: row.micro_usd_per_month,
+          source: row.source,
+          checkedOn: row.checked_on,
+          from: row.from_at.toISOString(),
+          to: row.to_at?.toISOString() ?? null,
+        }),
+        (row) => [row.id],
+      );
     },
   );
 

@@ -176,6 +176,19 @@ const IncarnationItem = z.object({
   ),
 });
 
+/** A list price that the inventory carried, and from when to when it stood there. */
+export const CostItem = z.object({
+  id: z.string(),
+  node: Key.nullable().describe("null: what the fleet's nodes share."),
+  item: z.string(),
+  microUsdPerMonth: z.string().describe("Micro-dollars of the United States a month."),
+  source: z.string(),
+  checkedOn: z.iso.date().describe("When the price was looked up."),
+  from: Instant,
+  to: Instant.nullable().describe("null: still so."),
+});
+export type CostItem = z.infer<typeof CostItem>;
+
 /** What the workload of a group is called and what its layers are called. */
 export const WorkloadItem = z.object({
   group: z.string(),
@@ -340,6 +353,8 @@ export const GapList = listOf(GapItem);
 export type GapList = z.infer<typeof GapList>;
 export const IncarnationList = listOf(IncarnationItem);
 export type IncarnationList = z.infer<typeof IncarnationList>;
+export const CostList = listOf(CostItem);
+export type CostList = z.infer<typeof CostList>;
 export const RunList = listOf(RunItem);
 export type RunList = z.infer<typeof RunList>;
 

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { InventoryFile, NodeRecord } from "../../infra/inventory.ts";
 import { changesOfLeaving, changesOfNoNetwork, changesOfPowerOff } from "../states/lines.ts";
 import { appendChanges, type Change } from "./changes.ts";
+import { takeCosts } from "./costs.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { applyLayerChanges } from "./layers.ts";
 
@@ -55,6 +56,7 @@ export async function acceptInventory(database: Database, file: InventoryFile, n
       await leave(transaction, node.id, file.writtenAt);
       changes.push({ topic: "node", subject: node.key });
     }
+    await takeCosts(transaction, file.inventory, writtenAt);
     await appendChanges(transaction, now, changes);
     return "accepted";
   });

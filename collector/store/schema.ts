@@ -286,5 +286,17 @@ export interface Tables {
     answerable: Generated<boolean>;
     answered_by: BigInteger | null;
   };
+  cost: {
+    id: Identity;
+    /** null: what the fleet's nodes share. */
+    node_id: number | null;
+    item: string;
+    line: number;
+    micro_usd_per_month: BigInteger;
+    source: string;
+    checked_on: string;
+    from_at: Date;
+    to_at: Date | null;
+  };
   change: { id: Identity; at: Date; topic: string; subject: string };
 }

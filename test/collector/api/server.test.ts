@@ -142,6 +142,8 @@ describe("the API", () => {
       ["/api/v1/readings/1", types.ReadingItem],
       ["/api/v1/runs", types.RunList],
       ["/api/v1/gaps", types.GapList],
+      ["/api/v1/costs", types.CostList],
+      ["/api/v1/costs?node=home/0", types.CostList],
       ["/api/v1/alerts", types.AlertList],
       ["/api/v1/recovery", types.RecoveryState],
       ["/api/v1/recovery/actions", types.RecoveryActionList],

@@ -124,6 +124,12 @@ const written: Readonly<Record<number, (client: pg.Client, url: string) => Promi
     await packClosedDays(owner, new Date(start + 3 * dayMs), new AbortController().signal);
     await owner.destroy();
   },
+  8: async (client) => {
+    await client.query(`
+      insert into cost (node_id, item, line, micro_usd_per_month, source, checked_on, from_at, to_at)
+        values (1, 'machine', 1, 9007199254740993, 'list', '2026-11-01', '2026-11-01', '2026-11-05'),
+          (null, 'address', 2, 0, 'list', '2026-11-01', '2026-11-05', null)`);
+  },
 };
 
 /** Makes a database as a collector of this schema left it, which every schema before had been at work on. */

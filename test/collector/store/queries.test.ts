@@ -27,6 +27,7 @@ import {
   watchAlone,
 } from "../../../collector/store/alerts.ts";
 import { changeExtent, changesAfter, pruneChanges } from "../../../collector/store/changes.ts";
+import { costRows } from "../../../collector/store/costs.ts";
 import { connectAsOwner, type Database } from "../../../collector/store/database.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { journalCursor, storeJournalPart } from "../../../collector/store/journals.ts";
@@ -391,6 +392,8 @@ async function reads(database: Database, nodeId: number): Promise<void> {
   await views.runRows(database, { limit: 101, after: { due: day(0), id: "900" } });
   await views.runRows(database, { limit: 101, job: "job 3", ...range });
   await views.runRows(database, { limit: 101, outcome: "failed" });
+  await costRows(database, { limit: 101 });
+  await costRows(database, { limit: 101, nodeId, ...range, after: "900" });
   await changesAfter(database, "100", 500);
   await storedFigures(database, day(58));
   await changeExtent(database);
