@@ -10,7 +10,7 @@ import { migrationLock, migrations, migrationTable, openDatabase, refuseForeignS
 import { type Manifest, type Piece, readManifest } from "./manifest.ts";
 import { columnList, digestOf, sumOfFile } from "./pieces.ts";
 import { explaining, openSession, takeLock } from "./session.ts";
-import { restoreTables, type Table, tablesOf } from "./tables.ts";
+import { madeHere, restoreTables, type Table, tablesOf } from "./tables.ts";
 
 export interface RestoreOrder {
   /** The database to fill, as the account that is to own its schema. */
@@ -108,8 +108,7 @@ async function whatIsThere(session: pg.Client, manifest: Manifest): Promise<bool
     );
   }
   const { rows } = await session.query<{ name: string }>(
-    `select relname as name from pg_class
-     where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') order by relname`,
+    `select relname as name from pg_class where ${madeHere} and relkind in ('r', 'p', 'v', 'm', 'f') order by relname`,
   );
   if (rows.length === 0) return false;
   if (rows.some(({ name }) => name === restoreTables[0])) {

@@ -12,6 +12,10 @@ export interface Table {
 /** The tables in which a restore keeps how far it came: while they are there, the database is not whole. */
 export const restoreTables = ["unfinished_restore", "unfinished_restore_piece"] as const;
 
+/** The condition on `pg_class` for what somebody made in the schema in use, and no extension such as pg_stat_statements. */
+export const madeHere = `relnamespace = current_schema()::regnamespace and not exists (
+  select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')`;
+
 /** Returns the tables of the schema in use, partitions with their parents, by name. Throws where one has no key. */
 export async function tablesOf(session: pg.Client): Promise<Table[]> {
   const { rows } = await session.query<Omit<Table, "key"> & { key: Table["key"] | null }>(
@@ -27,7 +31,7 @@ export async function tablesOf(session: pg.Client): Promise<Table[]> {
           order by part.relname)
         from pg_inherits join pg_class part on part.oid = inhrelid where inhparent = pg_class.oid), '[]') as partitions
      from pg_class
-     where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and not relispartition
+     where ${madeHere} and relkind in ('r', 'p') and not relispartition
        and relname <> all ($1)
      order by relname collate "C"`,
     [restoreTables],
@@ -43,8 +47,7 @@ export async function sequencesOf(
   session: pg.Client,
 ): Promise<{ readonly name: string; readonly last: string; readonly called: boolean }[]> {
   const { rows } = await session.query<{ name: string }>(
-    `select relname as name from pg_class where relnamespace = current_schema()::regnamespace and relkind = 'S'
-     order by relname collate "C"`,
+    `select relname as name from pg_class where ${madeHere} and relkind = 'S' order by relname collate "C"`,
   );
   const sequences = [];
   for (const { name } of rows) {

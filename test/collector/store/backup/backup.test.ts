@@ -275,6 +275,16 @@ describe("a restore", () => {
     expect(await contentsOf(target)).toEqual(contents);
   });
 
+  it("takes a database for empty in which an extension alone has put views, as a provider's may", async () => {
+    const target = await server.freshUrl();
+    const owner = connectAsOwner(target, silent);
+    await sql`create extension pg_stat_statements`.execute(owner).finally(() => owner.destroy());
+    await restore(whole, target);
+    expect(await faultsOf(target)).toEqual([]);
+    const rows = ({ tables }: Manifest) => tables.map((table) => [table.name, table.rows]);
+    expect(rows((await take(join(top, "b"), target)).manifest)).toEqual(rows(manifest));
+  });
+
   it("names every file that is missing or damaged before it writes anything", async () => {
     const folder = await changed((one) => one);
     const [one, two, three] = manifest.pieces.filter(({ bytes }) => bytes > 40).map(({ file }) => file);
