@@ -1,7 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, realpath, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -125,6 +125,19 @@ describe("the collector's image", () => {
       child.kill("SIGTERM");
     }
     expect(await ended).toEqual([0, null]);
+  });
+
+  it("builds the page from what that stage is given, and nothing else", async () => {
+    const stages = stagesOf(text);
+    const given = ["manifests", "page"].flatMap(
+      (wanted) => stages.find(({ name }) => name === wanted)?.instructions ?? [],
+    );
+    const app = join(folder, "page");
+    await lay(given, app);
+    await symlink(join(checkout, "node_modules"), join(app, "node_modules"));
+    const [, program = ""] = /^node --input-type=module --eval "(.*)"$/.exec(given.at(-1)?.rest ?? "") ?? [];
+    await run(process.execPath, ["--input-type=module", "--eval", program], { cwd: app });
+    expect(existsSync(join(app, "collector", "web", "dist", "index.html"))).toBe(true);
   });
 
   it("runs as nobody special on an exact version of Node.js, and leaves every secret out", () => {
