@@ -124,6 +124,14 @@ const written: Readonly<Record<number, (client: pg.Client, url: string) => Promi
     await packClosedDays(owner, new Date(start + 3 * dayMs), new AbortController().signal);
     await owner.destroy();
   },
+  7: async (client) => {
+    await client.query(`
+      insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, standing)
+        values (1, 'm', 'software', 'no heartbeat', '2026-11-05', '2026-11-05', 'waits');
+      insert into recovery_action (action_id, episode_id, node_id, machine_id, rung, reason, evidence, decided_at, next_try_at)
+        values ('${journal}', 1, 1, 'm', 'runtime', 'no heartbeat', '{}', '2026-11-05', '2026-11-05');
+      insert into recovery_brake (cause, reason, set_at) values ('operator', 'asked', '2026-11-05')`);
+  },
   8: async (client) => {
     await client.query(`
       insert into cost (node_id, item, line, micro_usd_per_month, source, checked_on, from_at, to_at)

@@ -30,6 +30,24 @@ const day = (n: number): Date => new Date(start + n * dayMs);
 const rules = { runtimeUnit: "browser", appUnit: null, heartbeatStaleSeconds: 120 };
 const account = { network: "practice", account: "main" };
 
+/** The tables that have rows once a fleet has lived. */
+export const livedIn: readonly string[] = [
+  ...[
+    "inventory_version",
+    "node",
+    "incarnation",
+    "journal",
+    "sample",
+    "line_pack",
+    "node_latest",
+    "node_hour",
+    "node_day",
+  ],
+  ...["layer_interval", "network_node", "account", "chain", "reading", "reading_body", "fact", "gap", "node_event"],
+  ...["job", "run", "change", "alert", "alert_message", "alert_delivery", "migration"],
+  ...["recovery_episode", "recovery_action", "recovery_brake"],
+];
+
 /**
  * Lets a fleet of some nodes live for five days over the end of a month: rows in every table, days that are packed and
  * some that are erased, months that were dropped, names and answers in other scripts, an identity whose last value is
@@ -63,6 +81,16 @@ export async function live(database: Database, url: string, nodes: number): Prom
     await eraseLines(owner, (await nodeIdOf(database, "home/0")) ?? 0, new Date(Date.UTC(2027, 1, 1)), erased);
     await sql`insert into node_event (node_id, at, name, detail, seen_at)
       select id, ${day(1)}, 'seen', '{}', ${day(1)} from node, generate_series(1, 3)`.execute(owner);
+    await sql`insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, standing)
+      values (1, 'm0', 'software', 'no heartbeat', ${day(1)}, ${day(1)}, 'waits')`.execute(owner);
+    await sql`insert into recovery_action
+      (action_id, episode_id, node_id, machine_id, rung, reason, evidence, decided_at, next_try_at)
+      values (gen_random_uuid(), 1, 1, 'm0', 'runtime', 'no heartbeat', '{"lines":[1]}', ${day(1)}, ${day(1)})`.execute(
+      owner,
+    );
+    await sql`insert into recovery_brake (cause, reason, set_at) values ('operator', 'asked', ${day(1)})`.execute(
+      owner,
+    );
     await sql`delete from node_event where id = (select max(id) from node_event)`.execute(owner);
     await sql`insert into incarnation (node_id, machine_id, from_at, to_at) values (1, 'before', '-infinity', 'infinity')`.execute(
       owner,
