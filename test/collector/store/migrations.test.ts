@@ -225,7 +225,7 @@ describe.each(numbers)("a database of schema %i with data", (level) => {
   it("can be backed up as it is, and its restore comes to the same", async () => {
     const url = await databaseOf(level);
     const to = join(folder, String(level));
-    const order = { url, folder: to, release: "0.0.0", now: new Date(start), pieceBytes: 4096 };
+    const order = { url, folder: to, release: "0.0.0", now: new Date(start), pieceBytes: 1024 * 1024 };
     const { manifest } = await takeBackup(order, silent);
     expect(manifest.migrations.length).toBe(level);
     const target = await server.freshUrl();
