@@ -73,7 +73,7 @@ export async function explaining<Result>(command: string, work: () => Promise<Re
         { cause: error },
       );
     }
-    if (lost.has(code) || /Connection terminated/.test(error.message)) {
+    if (lost.has(code) || /Connection terminated|is not queryable/.test(error.message)) {
       throw new ExplainedError(
         "database-lost",
         `The database ended the session: ${error.message}.`,

