@@ -48,7 +48,7 @@ const Environment = z.object({
     .string()
     .refine(
       (value) => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value),
-      "give a URL like postgresql://user:password@host:5432/database",
+      "give a URL like postgresql://user@host:5432/database, with user:password where there is one",
     )
     .optional(),
   DATA_DIR: path,

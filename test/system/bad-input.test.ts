@@ -286,7 +286,7 @@ describe("bad input", () => {
     it("a URL that is none is refused without being shown", async () => {
       expectRefusal(
         await start({ DATABASE_URL: "mysql://reader:hidden-word@here/evidence" }),
-        "DATABASE_URL is not a PostgreSQL URL. Give a URL like postgresql://user:password@host:5432/database.",
+        "DATABASE_URL is not a PostgreSQL URL. Give a URL like postgresql://user@host:5432/database, with user:password where there is one.",
       );
     });
   });
