@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
@@ -19,6 +20,7 @@ const deadlineMs = 5_000;
 let home = "";
 let databaseHome = "";
 let database: EmbeddedServer | undefined;
+let databaseUrl = "";
 let collector: CollectorProcess | undefined;
 let network: Server | undefined;
 const asking = new Set<Socket>();
@@ -46,6 +48,13 @@ afterAll(async () => {
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "stop-"));
   await writeInventory(join(home, "inventory.json"), []);
+  // Of its own: what a collector could not give back, because its database hung, waits for the end of a lease.
+  const name = `t${randomUUID().replaceAll("-", "")}`;
+  const client = new pg.Client({ connectionString: database?.url("postgres") ?? "" });
+  await client.connect();
+  await client.query(`create database ${name}`);
+  await client.end();
+  databaseUrl = database?.url(name) ?? "";
 });
 afterEach(async () => {
   await collector?.end("SIGKILL");
@@ -72,7 +81,7 @@ async function startAsking(): Promise<CollectorProcess> {
   await mkdir(join(home, "networks"));
   await writeFile(join(home, "networks", "main.json"), textOf(account, "account", readKey(keyFile)), { mode: 0o600 });
   collector = await startCollectorProcess({
-    DATABASE_URL: database?.url("postgres") ?? "",
+    DATABASE_URL: databaseUrl,
     DATA_DIR: join(home, "data"),
     INVENTORY: join(home, "inventory.json"),
     NETWORKS: join(home, "networks"),
@@ -106,7 +115,7 @@ describe("a collector that is told to stop", () => {
     expect(ms).toBeLessThan(deadlineMs);
     expect(output()).toContain('"msg":"stopped"');
     expect(output()).not.toContain("planted-password");
-    const client = new pg.Client({ connectionString: database?.url("postgres") ?? "" });
+    const client = new pg.Client({ connectionString: databaseUrl });
     await client.connect();
     const { rows } = await client.query<{ reason: string; free: boolean }>(
       "select reason, lease_until <= clock_timestamp() as free from run where finished_at is null and attempts > 0",
