@@ -6,7 +6,7 @@ import { eventMs, type NodePicture, type Picture, watchedEvents } from "../alert
 import type { OpenAlert, Settlement } from "../alerts/settle.ts";
 import type { LayerName } from "../api/types.ts";
 import { appendChanges } from "./changes.ts";
-import type { Database, InTransaction } from "./database.ts";
+import { type Database, type InTransaction, inTransactionAlone } from "./database.ts";
 import { brakeNow, openProposals } from "./recovery.ts";
 import { openLayers } from "./views.ts";
 
@@ -16,16 +16,11 @@ const watchLock = 7_232_004;
  * Runs `work` in a transaction that no other collector's watch is in at the same time. Returns null where another one is
  * at it: then it sees to the alerts.
  */
-export async function watchAlone<Result>(
+export function watchAlone<Result>(
   database: Database,
   work: (transaction: InTransaction) => Promise<Result>,
 ): Promise<Result | null> {
-  return database.transaction().execute(async (transaction) => {
-    const { rows } = await sql<{
-      alone: boolean;
-    }>`select pg_try_advisory_xact_lock(${watchLock}) as alone`.execute(transaction);
-    return rows[0]?.alone === true ? work(transaction) : null;
-  });
+  return inTransactionAlone(database, watchLock, work);
 }
 
 /** What an alert of a node is told with: what its workload calls the layers. */

@@ -18,6 +18,23 @@ export async function inTransaction<Result>(
   return database.isTransaction ? work(database as InTransaction) : database.transaction().execute(work);
 }
 
+/**
+ * Runs `work` in a transaction that no other collector is in at the same time with the same advisory lock. Returns null
+ * where another one is at it: then that one sees to it.
+ */
+export function inTransactionAlone<Result>(
+  database: Database,
+  lock: number,
+  work: (transaction: InTransaction) => Promise<Result>,
+): Promise<Result | null> {
+  return database.transaction().execute(async (transaction) => {
+    const { rows } = await sql<{
+      alone: boolean;
+    }>`select pg_try_advisory_xact_lock(${lock}) as alone`.execute(transaction);
+    return rows[0]?.alone === true ? work(transaction) : null;
+  });
+}
+
 /** The oldest server that the queries are written for. */
 const leastMajor = 16;
 

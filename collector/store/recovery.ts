@@ -15,7 +15,7 @@ import type { Outcome, RecoverLayer, TroubleKind } from "../recovery/rungs.ts";
 import type { LayersNow } from "../recovery/trouble.ts";
 import type { Evidence } from "../states/timeline.ts";
 import { appendChanges, type Change } from "./changes.ts";
-import type { Database, InTransaction } from "./database.ts";
+import { type Database, type InTransaction, inTransactionAlone } from "./database.ts";
 
 const recoveryLock = 7_232_005;
 
@@ -23,16 +23,11 @@ const recoveryLock = 7_232_005;
  * Runs `work` in a transaction that no other collector decides in at the same time. Returns null where another one is at
  * it: then it decides.
  */
-export async function decideAlone<Result>(
+export function decideAlone<Result>(
   database: Database,
   work: (transaction: InTransaction) => Promise<Result>,
 ): Promise<Result | null> {
-  return database.transaction().execute(async (transaction) => {
-    const { rows } = await sql<{
-      alone: boolean;
-    }>`select pg_try_advisory_xact_lock(${recoveryLock}) as alone`.execute(transaction);
-    return rows[0]?.alone === true ? work(transaction) : null;
-  });
+  return inTransactionAlone(database, recoveryLock, work);
 }
 
 /** Returns what recovery looks at, as it stands at `now`. */

@@ -25,21 +25,20 @@ export interface CollectorProcess {
   stop(deadlineMs: number): Promise<void>;
 }
 
+/** Files of a home folder that need not be there, by the variable that names each to a collector. */
+const optionalFiles = { ALERTS: "alerts.json", CREDENTIALS_KEY: "credentials.key", RECOVERY: "recovery.json" };
+
 /** Returns the environment of a collector that works for this home folder. */
 export function collectorEnvironment(place: CollectorPlace): NodeJS.ProcessEnv {
   const { home, port, env } = place;
-  const alerts = join(home, "alerts.json");
-  const credentialsKey = join(home, "credentials.key");
-  const recovery = join(home, "recovery.json");
+  const inHome = Object.entries(optionalFiles).map(([name, file]) => [name, join(home, file)] as const);
   return {
     ...env,
     DATA_DIR: join(home, "data"),
     INVENTORY: join(home, "inventory.json"),
     NETWORKS: join(home, "networks"),
     SPOOL: join(home, "spool"),
-    ...(existsSync(alerts) ? { ALERTS: alerts } : {}),
-    ...(existsSync(credentialsKey) ? { CREDENTIALS_KEY: credentialsKey } : {}),
-    ...(existsSync(recovery) ? { RECOVERY: recovery } : {}),
+    ...Object.fromEntries(inHome.filter(([, file]) => existsSync(file))),
     SSH_KEY: accessKeyFile(home, "collector"),
     WEB_ROOT: join(checkout, "collector", "web", "dist"),
     PORT: String(port),

@@ -1,40 +1,27 @@
-import { useState } from "react";
-import { ExplainedError } from "../../../infra/problem.ts";
 import type { AlertItem } from "../../api/types.ts";
 import { Age } from "./age.tsx";
 import { sortAlerts, toneOf } from "./alerts.ts";
 import { acknowledge } from "./api.ts";
 import { Mark } from "./mark.tsx";
+import { useRefusal } from "./refusal.tsx";
 
 // More of one rule than this stand behind a line that counts them.
 const openAtMost = 3;
 
 /** What somebody should know of, and a button that says that somebody sees to it; nothing where there is nothing. */
 export function AlertList({ alerts }: { readonly alerts: readonly AlertItem[] }) {
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const [refusal, attempt] = useRefusal();
   if (alerts.length === 0) return null;
   const { groups, acknowledged } = sortAlerts(alerts);
 
-  const seeTo = async (seen: readonly AlertItem[]) => {
-    try {
-      await Promise.all(seen.map(({ id }) => acknowledge(id)));
-      setRefusal(null);
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      setRefusal(`${error.message} ${error.fix}`);
-    }
-  };
+  const seeTo = (seen: readonly AlertItem[]) => attempt(() => Promise.all(seen.map(({ id }) => acknowledge(id))));
 
   return (
     <section className="alerts" aria-labelledby="alerts">
       <h2 id="alerts">
         Alerts <span className="heading-note">{counted(alerts.length - acknowledged.length, acknowledged.length)}</span>
       </h2>
-      {refusal !== null && (
-        <p className="alerts-refusal" role="alert">
-          {refusal}
-        </p>
-      )}
+      {refusal}
       <ul className="panel">
         {groups.map(({ rule, tone, alerts: own }) =>
           own.length <= openAtMost ? (

@@ -1,10 +1,10 @@
-import { type ReactNode, useState } from "react";
-import { ExplainedError } from "../../../infra/problem.ts";
+import type { ReactNode } from "react";
 import type { RecoveryAction, RecoveryState } from "../../api/types.ts";
 import { Age } from "./age.tsx";
 import { brakeRecovery } from "./api.ts";
 import { Mark } from "./mark.tsx";
 import { type Recovery, wordsOf } from "./recovery.ts";
+import { useRefusal } from "./refusal.tsx";
 import { hashOf } from "./route.ts";
 
 const openAtMost = 3;
@@ -14,31 +14,19 @@ const openAtMost = 3;
  * Nothing where there is nothing. `whole`: of the fleet, and not of one node.
  */
 export function RecoveryList({ recovery, whole }: { readonly recovery: Recovery; readonly whole: boolean }) {
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const [refusal, attempt] = useRefusal();
   const { state, actions } = recovery;
   const { brake, nodes } = state;
   if (brake === null && nodes.length === 0 && actions.length === 0) return null;
 
-  const say = async (what: "pause" | "release") => {
-    try {
-      await brakeRecovery(what);
-      setRefusal(null);
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      setRefusal(`${error.message} ${error.fix}`);
-    }
-  };
+  const say = (what: "pause" | "release") => attempt(() => brakeRecovery(what));
 
   return (
     <section className="alerts" aria-labelledby="recovery">
       <h2 id="recovery">
         Repairs <span className="heading-note">{counted(state)}</span>
       </h2>
-      {refusal !== null && (
-        <p className="alerts-refusal" role="alert">
-          {refusal}
-        </p>
-      )}
+      {refusal}
       <ul className="panel">
         {brake !== null && <Brake brake={brake} onRelease={() => say("release")} />}
         {nodes.slice(0, openAtMost).map((node) => (
