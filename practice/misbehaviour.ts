@@ -169,8 +169,11 @@ type Answering = Exclude<
 function answer(reply: FastifyReply, asked: Answering): FastifyReply {
   const envelope = (status: number, msg: string): FastifyReply =>
     reply.code(status).send({ code: status, data: null, msg });
-  const page = (status: number, title: string, text: string): FastifyReply =>
-    reply.code(status).type("text/html; charset=utf-8").send(messagePage(title, text));
+  const page = (status: number, title: string, text: string, on?: string): FastifyReply =>
+    reply
+      .code(status)
+      .type("text/html; charset=utf-8")
+      .send(messagePage(title, text, on));
   switch (asked.kind) {
     case "status":
       return envelope(asked.status, "This failure was asked for.");
@@ -188,6 +191,6 @@ function answer(reply: FastifyReply, asked: Answering): FastifyReply {
     case "terms":
       return page(200, "Terms of Service", "Our terms have changed. Accept the new terms to go on.");
     case "captcha":
-      return page(403, "Verify you are human", "Complete the captcha to go on.");
+      return page(403, "Verify you are human", "Complete the captcha to go on.", "I am a person");
   }
 }

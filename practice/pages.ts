@@ -10,9 +10,10 @@ function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Returns a page of one message, labelled *practice*. */
-export function messagePage(title: string, text: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)} (practice)</title><body><p>practice network</p><h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p></body></html>`;
+/** Returns a page of one message, labelled *practice*; with `on` a link of these words that asks for the page again. */
+export function messagePage(title: string, text: string, on?: string): string {
+  const link = on === undefined ? "" : `<p><a href="">${escapeHtml(on)}</a></p>`;
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)} (practice)</title><body><p>practice network</p><h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p>${link}</body></html>`;
 }
 
 /** Returns the policy that lets this document run its own script and style, and nothing else. */

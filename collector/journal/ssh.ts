@@ -208,7 +208,7 @@ function hostKeyAlgorithms(type: string): readonly string[] {
 function sentence(error: Error & { level?: string }, where: string, user: string, key: SshKey): string {
   switch (error.level) {
     case "client-authentication":
-      return `${where} does not let ${user} in with the collector's key ${key.fingerprint}`;
+      return `${where} does not let ${user} in with the key ${key.fingerprint}`;
     case "client-timeout":
       return `${where} did not answer within ${connectMs / 1000} s`;
     case "client-socket":

@@ -92,6 +92,14 @@ export interface SessionDependencies {
   readonly opener: Opener;
 }
 
+/** How a browser is signed in to an account on the network's own dashboard. */
+export interface DashboardAccess {
+  /** The dashboard's address; credentials are typed there and nowhere else. */
+  readonly origin: string;
+  readonly email: string;
+  readonly password: string;
+}
+
 export interface Adapter<File extends AccountFile = AccountFile> {
   readonly network: string;
   /** The form of this network's account files. A mistake's message says what to write instead. */
@@ -106,6 +114,10 @@ export interface Adapter<File extends AccountFile = AccountFile> {
   /** How long a node's points may stay the same before its reward is `stalled`, in milliseconds. */
   stallMs(account: File): number;
   open(account: File, dependencies: SessionDependencies): Session;
+  /**
+   * What a node's browser is signed in with, where the network has a dashboard with the form that this release knows.
+   */
+  dashboardOf?(account: File): DashboardAccess;
   /** Returns our class of the network's own word for a node; words never seen before are `unknown`, never guessed. */
   classOf(verdict: string): VerdictClass;
   /**

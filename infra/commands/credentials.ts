@@ -14,8 +14,7 @@ import {
   textOf,
 } from "../../collector/credentials.ts";
 import { accountIn } from "../../collector/networks/accounts.ts";
-import { checkout } from "../engine/environment.ts";
-import { homeOf } from "../home.ts";
+import { type CredentialPlaces, credentialPlaces } from "../credential-places.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
 import { writeOnce } from "../write-once.ts";
 
@@ -32,14 +31,6 @@ Keeps the collector's credentials encrypted: accounts of networks, alert setting
 CREDENTIALS_KEY, NETWORKS, ALERTS and DATA_DIR name the collector's places where they are not this checkout's.
 `;
 
-/** Where a collector keeps its credentials. */
-interface Places {
-  readonly keyFile: string;
-  readonly networks: string;
-  readonly alerts: string;
-  readonly sessions: string;
-}
-
 /** A file of credentials that is there. */
 interface Found {
   readonly file: string;
@@ -50,7 +41,7 @@ interface Found {
 export async function main(args: readonly string[]): Promise<number> {
   const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
   const [verb, name, ...more] = positionals;
-  const places = placesOf(process.env);
+  const places = credentialPlaces(process.env);
   const say = (sentence: string): void => void process.stdout.write(`${sentence}\n`);
   const named = verb === "set" || verb === "show";
   if (more.length > 0 || named !== (name !== undefined)) throw misused(positionals);
@@ -80,16 +71,6 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function placesOf(env: NodeJS.ProcessEnv): Places {
-  const home = resolve(homeOf(checkout, env));
-  return {
-    keyFile: resolve(env.CREDENTIALS_KEY || join(home, "credentials.key")),
-    networks: resolve(env.NETWORKS || join(home, "networks")),
-    alerts: resolve(env.ALERTS || join(home, "alerts.json")),
-    sessions: join(resolve(env.DATA_DIR || join(home, "data")), "sessions"),
-  };
-}
-
 function misused(words: readonly string[]): BadInput {
   return wrong(
     words.join(" "),
@@ -103,7 +84,7 @@ function wrong(value: string, message: string, fix: string): BadInput {
 }
 
 /** Returns the file that `name` stands for: `networks/<name>.json` or `alerts.json`, or its path. */
-function placeOf({ networks, alerts }: Places, name: string): Found {
+function placeOf({ networks, alerts }: CredentialPlaces, name: string): Found {
   if (name === "alerts.json" || resolve(name) === alerts) return { file: alerts, purpose: "alerts" };
   const file = name.startsWith("networks/") ? join(networks, basename(name)) : resolve(name);
   if (dirname(file) === networks && file.endsWith(".json")) return { file, purpose: "account" };
@@ -111,7 +92,7 @@ function placeOf({ networks, alerts }: Places, name: string): Found {
   throw wrong(name, `"${name}" is not a file of credentials.`, fix);
 }
 
-async function findAll({ networks, alerts, sessions }: Places): Promise<readonly Found[]> {
+async function findAll({ networks, alerts, sessions }: CredentialPlaces): Promise<readonly Found[]> {
   const inside = async (folder: string, purpose: Purpose): Promise<Found[]> =>
     existsSync(folder)
       ? (await readdir(folder))
@@ -151,12 +132,12 @@ async function makeKey(file: string): Promise<string> {
   return `The key ${id} is in ${file}. Keep a copy elsewhere: without it nothing encrypted can be read. Start the collector with it.`;
 }
 
-async function keyIn({ keyFile }: Places): Promise<CredentialsKey> {
+async function keyIn({ keyFile }: CredentialPlaces): Promise<CredentialsKey> {
   if (!existsSync(keyFile)) process.stdout.write(`${await makeKey(keyFile)}\n`);
   return readKey(keyFile);
 }
 
-async function sealAll(places: Places, say: (sentence: string) => void): Promise<void> {
+async function sealAll(places: CredentialPlaces, say: (sentence: string) => void): Promise<void> {
   const key = await keyIn(places);
   for (const { file, purpose } of await findAll(places)) {
     const value = await jsonIn(file);
@@ -166,7 +147,7 @@ async function sealAll(places: Places, say: (sentence: string) => void): Promise
   }
 }
 
-async function set(places: Places, { file, purpose }: Found, json: string): Promise<string> {
+async function set(places: CredentialPlaces, { file, purpose }: Found, json: string): Promise<string> {
   const value = parsed(json, "What came in");
   check(value, purpose);
   const key = await keyIn(places);

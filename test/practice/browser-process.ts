@@ -10,11 +10,14 @@ import { eventually, readIfThere } from "./network-process.ts";
 /** The browser that stands on PATH. */
 export const browser = "chromium";
 
-/** A real browser with the practice extension, in a profile that outlives it. */
-export interface BrowserProcess {
-  readonly process: ChildProcess;
-  /** Where its debugging endpoint listens. */
+/** A browser by where its debugging endpoint listens. */
+export interface Debuggable {
   readonly debugging: string;
+}
+
+/** A real browser with the practice extension, in a profile that outlives it. */
+export interface BrowserProcess extends Debuggable {
+  readonly process: ChildProcess;
 }
 
 export type PackedExtension = ServiceInfo["extension"];
@@ -116,7 +119,7 @@ export async function targets({ debugging }: BrowserProcess): Promise<readonly T
 }
 
 /** Opens the page, evaluates the expression in it until that gives something, closes the page and returns the value. */
-export function inPage<T>(browserProcess: BrowserProcess, url: string, expression: string): Promise<T> {
+export function inPage<T>(browserProcess: Debuggable, url: string, expression: string): Promise<T> {
   return withPage(browserProcess, url, (send) =>
     eventually(`${expression} in ${url}`, async () => {
       const params = { expression, awaitPromise: true, returnByValue: true };
@@ -139,7 +142,7 @@ export function stopWorkers(browserProcess: BrowserProcess, url: string): Promis
 
 type Send = (method: string, params: object) => Promise<unknown>;
 
-async function withPage<T>({ debugging }: BrowserProcess, url: string, work: (send: Send) => Promise<T>): Promise<T> {
+async function withPage<T>({ debugging }: Debuggable, url: string, work: (send: Send) => Promise<T>): Promise<T> {
   const opened = await fetch(`${debugging}/json/new?${encodeURIComponent(url)}`, { method: "PUT" });
   const target = (await opened.json()) as Target;
   const socket = new WebSocket(target.webSocketDebuggerUrl);

@@ -62,5 +62,6 @@ export const gradient: Adapter<GradientAccount> = {
   stallMs: () => stallMs,
   classOf: (verdict) => (Object.hasOwn(classes, verdict) ? (classes[verdict] as VerdictClass) : "unknown"),
   open: openGradient,
+  dashboardOf: ({ origin, email, password }) => ({ origin, email, password }),
   parse: parseGradient,
 };

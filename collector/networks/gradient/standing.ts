@@ -24,12 +24,26 @@ export function asksForTerms(text: string): boolean {
   return terms.test(text);
 }
 
+/** Returns which of the pages that refuse it is; `unknown` for one that was never seen. */
+export function refusalOf({ text, frames }: PageSeen): "region-block" | "captcha" | "terms" | "unknown" {
+  if (regionBlock.test(text)) return "region-block";
+  if (captcha.test(text) || frames.some((frame) => captchaFrame.test(frame))) return "captcha";
+  return asksForTerms(text) ? "terms" : "unknown";
+}
+
 /** Returns the error that a page stands for which is not the one that was asked for: `blocked`, or `shape`. */
-export function errorOfPage({ path, text, frames }: PageSeen): NetworkError {
-  if (regionBlock.test(text)) return new NetworkError("blocked", "the network is not available in this region");
-  if (captcha.test(text) || frames.some((frame) => captchaFrame.test(frame))) {
-    return new NetworkError("blocked", "the page wants a captcha solved, which only a person may do");
+export function errorOfPage(seen: PageSeen): NetworkError {
+  const refusal = refusalOf(seen);
+  switch (refusal) {
+    case "region-block":
+      return new NetworkError("blocked", "the network is not available in this region");
+    case "captcha":
+      return new NetworkError("blocked", "the page wants a captcha solved, which only a person may do");
+    case "terms":
+      return new NetworkError("blocked", "the page asks to agree to other terms");
+    case "unknown":
+      return new NetworkError("shape", `the page ${seen.path} has none of the marks it is known by`);
+    default:
+      return refusal satisfies never;
   }
-  if (asksForTerms(text)) return new NetworkError("blocked", "the page asks to agree to other terms");
-  return new NetworkError("shape", `the page ${path} has none of the marks it is known by`);
 }

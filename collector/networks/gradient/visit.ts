@@ -4,8 +4,9 @@ import type { Answer } from "../adapter.ts";
 import { retryAfterMs } from "../http.ts";
 import { errorOfStatus, NetworkError, understoodOr } from "../outcome.ts";
 import type { GradientAccount } from "./account.ts";
+import { dialogOn, hasForm, markOf, seenOn, submitForm } from "./dashboard.ts";
 import { countedNodes, listedNodes, parseGradient } from "./parse.ts";
-import { asksForTerms, errorOfPage, otherPage, type PageSeen } from "./standing.ts";
+import { asksForTerms, errorOfPage } from "./standing.ts";
 
 /** The session that a browser keeps, as Playwright writes it down. */
 export type BrowserSession = Exclude<NonNullable<BrowserContextOptions["storageState"]>, string>;
@@ -33,12 +34,8 @@ export interface VisitSetting {
   readonly signal: AbortSignal;
 }
 
-const signedInMark = "Copy Referral Link";
-const longestText = 20_000;
 const largestBody = 8 * 1024 * 1024;
 const quietMs = 300;
-// How long a mark may come after a text that another page would have.
-const markMs = 1_000;
 // How long the table may take to show what the page has received.
 const tableMs = 3_000;
 /** The calls of the page whose answers are read; others are none of our business. */
@@ -135,24 +132,9 @@ async function openPage(page: Page, path: string, received: Received, setting: V
     if (response !== null) received.note(response);
     return other(failure);
   }
-  const marks = (ms: number): Promise<"signed-in" | "sign-in" | null>[] => [
-    page
-      .getByText(signedInMark)
-      .first()
-      .waitFor({ timeout: ms })
-      .then(() => "signed-in" as const, none),
-    page
-      .getByPlaceholder("Enter Password")
-      .first()
-      .waitFor({ timeout: ms })
-      .then(() => "sign-in" as const, none),
-  ];
-  const refusal = page.getByText(otherPage).first().waitFor({ timeout: patienceMs }).then(none, none);
-  const first = await Promise.race([...marks(patienceMs), refusal, received.failed]);
-  // A page that is known may speak of terms or captchas too: its marks count for more than its words.
-  const mark = first ?? (await Promise.race(marks(markMs)));
-  const [dialog = ""] = await page.locator("dialog[open], [role=dialog]").allInnerTexts();
-  if (asksForTerms(dialog)) return other(new NetworkError("blocked", "the page asks to agree to other terms"));
+  const mark = await markOf(page, patienceMs, received.failed);
+  if (asksForTerms(await dialogOn(page)))
+    return other(new NetworkError("blocked", "the page asks to agree to other terms"));
   return mark === null ? other(received.failure() ?? null) : { kind: mark };
 }
 
@@ -167,16 +149,7 @@ async function signIn(
   { account, now, patienceMs }: VisitSetting,
 ): Promise<{ readonly answer: Answer | null; readonly refused: boolean }> {
   const startedAt = now();
-  const answered = page
-    .waitForResponse((response) => response.request().method() === "POST" && response.status() >= 400, {
-      timeout: patienceMs,
-    })
-    .catch(none);
-  await page.getByPlaceholder("Enter Email").fill(account.email);
-  await page.getByPlaceholder("Enter Password").fill(account.password);
-  await page.locator("button").first().click();
-  const entered = page.getByText(signedInMark).first().waitFor({ timeout: patienceMs });
-  const first = await Promise.race([entered.then(() => "in" as const, none), answered]);
+  const first = await submitForm(page, account, patienceMs);
   if (first === "in") return { answer: null, refused: false };
   const status = first?.status() ?? null;
   if (first !== null) received.note(first);
@@ -187,9 +160,7 @@ async function signIn(
   const seen = await seenOn(page);
   const failure =
     (status === null ? null : errorOfStatus(status)) ??
-    ((await page.getByPlaceholder("Enter Password").count()) > 0
-      ? new NetworkError("transient", "the form did not answer")
-      : errorOfPage(seen));
+    ((await hasForm(page)) ? new NetworkError("transient", "the form did not answer") : errorOfPage(seen));
   return { answer: pageAnswer("sign-in", startedAt, now, "", status, failure), refused: false };
 }
 
@@ -353,15 +324,6 @@ function withoutContradiction(answers: readonly Answer[]): readonly Answer[] {
       failure: new NetworkError("shape", `the list is empty, and the account's profile counts ${counted} nodes`),
     };
   });
-}
-
-async function seenOn(page: Page): Promise<PageSeen> {
-  const frames = page.frames().filter((frame) => frame !== page.mainFrame());
-  return {
-    path: new URL(page.url()).pathname,
-    text: (await page.locator("body").innerText()).slice(0, longestText),
-    frames: frames.map((frame) => frame.url().split(/[?#]/)[0]?.slice(0, 200) ?? "").filter((url) => url !== ""),
-  };
 }
 
 function pageAnswer(

@@ -59,5 +59,6 @@ export const practice: Adapter<PracticeAccount> = {
   stallMs: (account) => (account.rewardSeconds ?? rewardSeconds) * missedRewards * 1000,
   classOf: (verdict) => (Object.hasOwn(classes, verdict) ? (classes[verdict] as VerdictClass) : "unknown"),
   open: openPractice,
+  dashboardOf: ({ origin, email, password }) => ({ origin, email, password }),
   parse: parsePractice,
 };

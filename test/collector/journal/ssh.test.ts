@@ -134,7 +134,7 @@ describe("a node that is asked over SSH", () => {
   it("says which key it does not know", async () => {
     const stranger = keyPair();
     expect(await refusal(agentAt(reach, undefined, stranger.key).status(signal))).toBe(
-      `127.0.0.1:${sshd.port} does not let ${sshd.user} in with the collector's key ${stranger.key.fingerprint}`,
+      `127.0.0.1:${sshd.port} does not let ${sshd.user} in with the key ${stranger.key.fingerprint}`,
     );
   });
 
