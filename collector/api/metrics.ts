@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { z } from "zod";
 import { type Log, sentenceOf } from "../log.ts";
+import { troubleKinds } from "../recovery/rungs.ts";
 import type { StoredFigures } from "../store/metrics.ts";
 import { layerNames, type ReadingOutcome, VerdictClass } from "./types.ts";
 
@@ -88,7 +89,7 @@ function storedRegistry(figures: StoredFigures | null): Registry {
     figures === null ? 0 : 1,
   );
   if (figures === null) return register;
-  const { nodes, layers, journals, runs, alerts, deliveries } = figures;
+  const { nodes, layers, journals, runs, alerts, deliveries, givenUp, recovery } = figures;
 
   const powers = gauge(register, "gradientlab_nodes", "Nodes of the inventory by whether they should run.", ["power"]);
   for (const power of ["on", "off"]) powers.set({ power }, 0);
@@ -145,6 +146,31 @@ function storedRegistry(figures: StoredFigures | null): Registry {
     waiting.set({ channel, state }, count);
     oldest.set({ channel, state }, oldestSeconds);
   }
+
+  const lost = gauge(
+    register,
+    "gradientlab_alert_deliveries_given_up",
+    "Messages of the last 24 hours that a channel never took.",
+    ["channel"],
+  );
+  for (const { channel, count } of givenUp) lost.set({ channel }, count);
+
+  const repaired = gauge(register, "gradientlab_recovery_nodes", "Nodes that are being repaired, by their trouble.", [
+    "trouble",
+  ]);
+  for (const trouble of troubleKinds) repaired.set({ trouble }, 0);
+  for (const { trouble, count } of recovery.episodes) repaired.set({ trouble }, count);
+  const actions = gauge(
+    register,
+    "gradientlab_recovery_actions",
+    "Actions of the last 24 hours by rung and by how they ended; open where they have not.",
+    ["rung", "outcome"],
+  );
+  for (const { rung, outcome, count } of recovery.actions) actions.set({ rung, outcome }, count);
+  const brake = gauge(register, "gradientlab_recovery_brake", "Whether recovery holds everything, by what set it.", [
+    "cause",
+  ]);
+  for (const cause of ["fleet", "operator"]) brake.set({ cause }, recovery.brake === cause ? 1 : 0);
 
   gauge(register, "gradientlab_database_bytes", "Size of the database on its disk.").set(figures.databaseBytes);
   return register;

@@ -1,6 +1,8 @@
 import { sql } from "kysely";
 import type { LayerName } from "../api/types.ts";
+import type { TroubleKind } from "../recovery/rungs.ts";
 import type { Database } from "./database.ts";
+import { brakeNow } from "./recovery.ts";
 
 /** What the database tells an operator's monitoring, at one instant. Ages are in seconds, never below zero. */
 export interface StoredFigures {
@@ -24,6 +26,16 @@ export interface StoredFigures {
     readonly count: number;
     readonly oldestSeconds: number;
   }[];
+  /** Messages that were given up in the last day, untaken. */
+  readonly givenUp: readonly { readonly channel: string; readonly count: number }[];
+  readonly recovery: {
+    /** Nodes that are being repaired, by their trouble. */
+    readonly episodes: readonly { readonly trouble: TroubleKind; readonly count: number }[];
+    /** Actions that were decided on in the last day, by how they ended; `open` where they have not. */
+    readonly actions: readonly { readonly rung: string; readonly outcome: string; readonly count: number }[];
+    /** Why everything is held, or null where nothing is. */
+    readonly brake: "fleet" | "operator" | null;
+  };
   readonly databaseBytes: number;
 }
 
@@ -43,6 +55,12 @@ export async function storedFigures(database: Database, now: Date): Promise<Stor
       overdueSeconds: await overdueSeconds(snapshot, now),
       alerts: await openAlertsBySeverity(snapshot),
       deliveries: await waitingDeliveries(snapshot, now),
+      givenUp: await givenUpOfDay(snapshot, now),
+      recovery: {
+        episodes: await openEpisodesByTrouble(snapshot),
+        actions: await actionsOfDay(snapshot, now),
+        brake: (await brakeNow(snapshot))?.cause ?? null,
+      },
       databaseBytes: await databaseBytes(snapshot),
     }));
 }
@@ -113,6 +131,28 @@ async function waitingDeliveries(database: Database, now: Date): Promise<StoredF
     from alert_delivery join alert_message on id = message_id
     where delivered_at is null and given_up_at is null group by 1, 2 order by 1, 2`.execute(database);
   return rows.map(({ oldest, ...rest }) => ({ ...rest, oldestSeconds: oldest }));
+}
+
+async function givenUpOfDay(database: Database, now: Date): Promise<StoredFigures["givenUp"]> {
+  const { rows } = await sql<{ channel: string; count: number }>`
+    select channel, count(*)::int as count from alert_delivery
+    where given_up_at > ${new Date(now.getTime() - dayMs)} group by channel order by channel`.execute(database);
+  return rows;
+}
+
+async function openEpisodesByTrouble(database: Database): Promise<StoredFigures["recovery"]["episodes"]> {
+  const { rows } = await sql<{ trouble: TroubleKind; count: number }>`
+    select trouble, count(*)::int as count from recovery_episode where closed_at is null group by trouble order by trouble`.execute(
+    database,
+  );
+  return rows;
+}
+
+async function actionsOfDay(database: Database, now: Date): Promise<StoredFigures["recovery"]["actions"]> {
+  const { rows } = await sql<{ rung: string; outcome: string; count: number }>`
+    select rung, coalesce(outcome, 'open') as outcome, count(*)::int as count from recovery_action
+    where decided_at > ${new Date(now.getTime() - dayMs)} group by 1, 2 order by 1, 2`.execute(database);
+  return rows;
 }
 
 async function databaseBytes(database: Database): Promise<number> {

@@ -1,14 +1,15 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openMetrics } from "../../collector/api/metrics.ts";
-import type { StoredFigures } from "../../collector/store/metrics.ts";
+import { acceptInventory } from "../../collector/store/inventory.ts";
+import { type StoredFigures, storedFigures } from "../../collector/store/metrics.ts";
 import { eventually } from "../practice/network-process.ts";
 import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
 import { serverForFile } from "./database.ts";
-import { nodeRecord, writeInventory } from "./inventory.ts";
+import { inventoryFile, nodeRecord, writeInventory } from "./inventory.ts";
 import { agentFolder, nodeFolder } from "./node-folder.ts";
 
 const server = serverForFile();
@@ -63,6 +64,12 @@ const figures: StoredFigures = {
   overdueSeconds: 0,
   alerts: [],
   deliveries: [{ channel: "phone", state: "failing", count: 2, oldestSeconds: 60.5 }],
+  givenUp: [{ channel: "phone", count: 5 }],
+  recovery: {
+    episodes: [{ trouble: "software", count: 1 }],
+    actions: [{ rung: "runtime", outcome: "done", count: 2 }],
+    brake: "fleet",
+  },
   databaseBytes: 1e9,
 };
 const silent = (): void => undefined;
@@ -85,6 +92,12 @@ describe("what Prometheus is told", () => {
       'gradientlab_alerts{severity="critical"}': 0,
       'gradientlab_alert_deliveries_waiting{channel="phone",state="failing"}': 2,
       'gradientlab_alert_delivery_age_seconds{channel="phone",state="failing"}': 60.5,
+      'gradientlab_alert_deliveries_given_up{channel="phone"}': 5,
+      'gradientlab_recovery_nodes{trouble="software"}': 1,
+      'gradientlab_recovery_nodes{trouble="verdict"}': 0,
+      'gradientlab_recovery_actions{rung="runtime",outcome="done"}': 2,
+      'gradientlab_recovery_brake{cause="fleet"}': 1,
+      'gradientlab_recovery_brake{cause="operator"}': 0,
       gradientlab_database_bytes: 1e9,
       'gradientlab_readings_total{network="practice",outcome="ok"}': 2,
       'gradientlab_readings_total{network="practice",outcome="shape"}': 1,
@@ -94,6 +107,87 @@ describe("what Prometheus is told", () => {
     for (const name of ["process_resident_memory_bytes", "nodejs_eventloop_lag_p99_seconds"]) {
       expect(samples.get(name)).toBeGreaterThan(0);
     }
+  });
+
+  it("holds every metric that the guide and the rules name", async () => {
+    const metrics = openMetrics({
+      figures: async () => ({ ...figures, journals: { unheard: 0, ages: [{ quantile: "1", seconds: 1 }] } }),
+      log: silent,
+    });
+    metrics.countReading("practice", "ok");
+    const told = [...samplesIn(await metrics.text()).keys()].map((sample) => {
+      const [, name = "", labels = ""] = /^([^{]+)(?:\{(.*)\})?$/.exec(sample) ?? [];
+      return [name, ...[...labels.matchAll(/([a-z]+)="/g)].map(([, label]) => label)].join(" ");
+    });
+    const guide = await readFile(new URL("../../docs/operating.md", import.meta.url), "utf8");
+    const inGuide = [...guide.matchAll(/`(gradientlab_[a-z_]+)(?:\{([a-z,]+)\})?`/g)].map(([, name, labels]) =>
+      [name, ...(labels?.split(",") ?? [])].join(" "),
+    );
+    const own = told.filter((name) => name.startsWith("gradientlab_") && !name.startsWith("gradientlab_build_info"));
+    expect(new Set(inGuide.filter((name) => name !== "gradientlab_build_info"))).toEqual(new Set(own));
+    const rules = await readFile(new URL("../../deploy/prometheus/rules.yml", import.meta.url), "utf8");
+    const inRules = new Set(rules.match(/gradientlab_[a-z_]+/g));
+    expect(inRules.size).toBeGreaterThan(3);
+    expect([...inRules].filter((name) => own.every((one) => one.split(" ")[0] !== name))).toEqual([]);
+  });
+
+  it("counts what was given up and what is repaired, of the last day alone", async () => {
+    const { database } = await server.fresh();
+    const now = new Date("2027-03-01T12:00:00Z");
+    const [yesterday, today] = [new Date("2027-02-28T11:00:00Z"), new Date("2027-03-01T11:00:00Z")];
+    await acceptInventory(database, inventoryFile([nodeRecord("home/0", "m0", "/nowhere")], today), today);
+    for (const [at, id] of [
+      [yesterday, "00000000-0000-4000-8000-000000000001"],
+      [today, "00000000-0000-4000-8000-000000000002"],
+    ] as const) {
+      await database
+        .insertInto("alert_message")
+        .values({ id, at, rule: "node-silent", kind: "began", severity: "info", title: "", body: "", alerts: "[]" })
+        .execute();
+      await database
+        .insertInto("alert_delivery")
+        .values({ message_id: id, channel: "phone", next_try_at: at, given_up_at: at, reason: "no" })
+        .execute();
+      await database.insertInto("recovery_brake").values({ cause: "operator", reason: "", set_at: at }).execute();
+      const ended = { released_at: at, released_by: "operator" } as const;
+      if (at === yesterday) await database.updateTable("recovery_brake").set(ended).execute();
+      const episode = await database
+        .insertInto("recovery_episode")
+        .values({
+          node_id: 1,
+          machine_id: "m0",
+          trouble: "software",
+          reason: "",
+          trouble_since: at,
+          opened_at: at,
+          standing: "",
+          ...(at === yesterday ? { closed_at: at, outcome: "recovered" } : {}),
+        })
+        .returning("id")
+        .executeTakeFirstOrThrow();
+      await database
+        .insertInto("recovery_action")
+        .values({
+          action_id: id,
+          episode_id: episode.id,
+          node_id: 1,
+          machine_id: "m0",
+          rung: "runtime",
+          reason: "",
+          evidence: "{}",
+          decided_at: at,
+          next_try_at: at,
+          ...(at === yesterday ? { ended_at: at, outcome: "done" } : {}),
+        })
+        .execute();
+    }
+    const { givenUp, recovery } = await storedFigures(database, now);
+    expect(givenUp).toEqual([{ channel: "phone", count: 1 }]);
+    expect(recovery).toEqual({
+      episodes: [{ trouble: "software", count: 1 }],
+      actions: [{ rung: "runtime", outcome: "open", count: 1 }],
+      brake: "operator",
+    });
   });
 
   it("leaves out what a database that hangs would have said, and asks it once for all who wait", async () => {
