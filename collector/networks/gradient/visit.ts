@@ -1,5 +1,6 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page, type Response } from "playwright-core";
 import { findBrowser } from "../../../infra/browser.ts";
+import { turns } from "../../journal/turns.ts";
 import type { Answer } from "../adapter.ts";
 import { retryAfterMs } from "../http.ts";
 import { errorOfStatus, NetworkError, understoodOr } from "../outcome.ts";
@@ -42,15 +43,47 @@ const tableMs = 3_000;
 const readCalls = /^(?:user\/profile|point\/stats|status|sentrynode\/(?:list|get\/[\w-]+|stats\/[\w-]+))$/;
 
 /**
+ * What the browser does without: surfaces of a window that nobody sees, and a renderer for a page that never comes. They
+ * would take a fifth of its memory.
+ */
+const unseenFeatures = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"];
+/** What Playwright switches off itself. Of several switches of one name the last holds, so they are named again. */
+export const playwrightsFeatures = [
+  "AvoidUnnecessaryBeforeUnloadCheckSync",
+  "DestroyProfileOnBrowserClose",
+  "HttpsUpgrades",
+  "HttpsFirstBalancedModeAutoEnable",
+  "LensOverlay",
+  "MediaRouter",
+  "PaintHolding",
+  "ThirdPartyStoragePartitioning",
+  "AvoidCorsURLLoaderRestartOnRedirect",
+  "TcpPortRandomizationWin",
+  "OptimizationHints",
+  "NetworkTimeServiceQuerying",
+  "AimEnabled",
+  "PreconnectToSearch",
+  "msForceBrowserSignIn",
+  "msEdgeUpdateLaunchServicesPreferredVersion",
+];
+/** Several accounts may be due at once, and a small host has room for one browser. */
+const inTurn = turns(1);
+
+/**
  * Opens the dashboard in a real browser, which says what it is, signs in by the form where the page shows it, and reads
- * what the page receives and shows. The browser runs only as long as this takes.
+ * what the page receives and shows. The browser runs only as long as this takes, and one at a time.
  * @throws ExplainedError where there is no browser; what the network did stands in the answers.
  */
 export async function visitDashboard(setting: VisitSetting): Promise<Visit> {
   const { path } = await findBrowser({ install: async () => 1 });
+  return inTurn(() => visitBy(path, setting));
+}
+
+async function visitBy(path: string, setting: VisitSetting): Promise<Visit> {
   setting.signal.throwIfAborted();
   const browser = await chromium.launch({
     executablePath: path,
+    args: [`--disable-features=${[...playwrightsFeatures, ...unseenFeatures].join(",")}`],
     // Chromium cannot build its sandbox as root; the collector's own unit does not run as root.
     chromiumSandbox: process.getuid?.() !== 0,
     handleSIGINT: false,

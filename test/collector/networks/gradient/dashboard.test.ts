@@ -1,11 +1,14 @@
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { chromium } from "playwright";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { GradientAccount } from "../../../../collector/networks/gradient/account.ts";
 import { gradient } from "../../../../collector/networks/gradient/adapter.ts";
 import { openGradient } from "../../../../collector/networks/gradient/session.ts";
+import { playwrightsFeatures } from "../../../../collector/networks/gradient/visit.ts";
 import { understandAnswer } from "../../../../collector/networks/read.ts";
+import { findBrowser } from "../../../../infra/browser.ts";
 import { processesOf } from "../../../harness/checkout.ts";
 import {
   admin,
@@ -251,6 +254,15 @@ describe("the gradient adapter on a dashboard that misbehaves", () => {
     expect(outcomes).toEqual({ "page/dashboard": "transient" });
     expect(reasons[0]).toMatch(/the browser says/);
   });
+});
+
+it("switches off in the browser whatever Playwright itself does, and more", async () => {
+  const { path } = await findBrowser();
+  const plain = await chromium.launchServer({ executablePath: path, chromiumSandbox: process.getuid?.() !== 0 });
+  const word = plain.process().spawnargs.find((one) => one.startsWith("--disable-features="));
+  await plain.close();
+  const features = word?.slice("--disable-features=".length).split(",");
+  expect(features?.toSorted()).toEqual(playwrightsFeatures.toSorted());
 });
 
 /** The command lines of the browsers that the tests of this run have running. */
