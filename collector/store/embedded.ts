@@ -106,8 +106,8 @@ const unisolated: Isolation = { mount: false, pid: false, user: false, note: nul
  * Starts the embedded server whose files are under `directory`, making its data folder when there is none. `binaries` are
  * those of this release, but for an upgrade.
  * A data folder that a crash left half-made is made anew; a server of ours that outlived its collector is stopped first.
- * @throws BadInput when the disk is full, the data folder is of another major version or another collector uses it.
- * @throws ExplainedError when the binaries are missing or the server does not start.
+ * @throws BadInput when a new data folder does not fit on the disk, is of another major version or another collector's.
+ * @throws ExplainedError when the binaries are missing, the disk is full or the server does not start.
  */
 export async function startEmbedded(
   directory: string,
@@ -522,16 +522,28 @@ async function carriesMark(pid: number, mark: string): Promise<boolean> {
 async function refuseFullDisk(directory: string, fresh: boolean): Promise<void> {
   const disk = await statfs(directory);
   const free = disk.bavail * disk.bsize;
-  if (free < (fresh ? leastFreeBytesFresh : leastFreeBytes)) throw diskFull(directory, free);
+  if (fresh && free < leastFreeBytesFresh) throw diskFull(directory, free);
+  if (free >= leastFreeBytes) return;
+  // No mistake of the operator's in what they wrote: whoever starts the collector again may find room.
+  const { message, fix } = fullDisk(directory, leastFreeBytes, free);
+  throw new ExplainedError("disk-full", message, fix);
 }
 
 function diskFull(directory: string, free?: number): BadInput {
+  const { message, fix } = fullDisk(directory, leastFreeBytesFresh, free);
+  return inData(message, fix, directory);
+}
+
+function fullDisk(
+  directory: string,
+  wanted: number,
+  free?: number,
+): { readonly message: string; readonly fix: string } {
   const left = free === undefined ? "" : ` (${Math.floor(free / 1024 / 1024)} MiB free)`;
-  return inData(
-    `DATA_DIR is on a disk that is full${left}: ${directory}.`,
-    `Free at least ${leastFreeBytesFresh / 1024 / 1024} MiB there, or keep the data on another disk: set DATA_DIR, or GRADIENTLAB_HOME for npm start.`,
-    directory,
-  );
+  return {
+    message: `DATA_DIR is on a disk that is full${left}: ${directory}.`,
+    fix: `Free at least ${wanted / 1024 / 1024} MiB there, or keep the data on another disk: set DATA_DIR, or GRADIENTLAB_HOME for npm start.`,
+  };
 }
 
 function inData(message: string, fix: string, value: string): BadInput {

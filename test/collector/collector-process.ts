@@ -26,9 +26,15 @@ export async function runToEnd(
   return { code, output };
 }
 
-/** Starts the collector and returns when it says over its IPC channel that it is ready. */
-export async function startCollectorProcess(environment: Readonly<Record<string, string>>): Promise<CollectorProcess> {
-  const child = begin(environment);
+/**
+ * Starts the collector and returns when it says over its IPC channel that it is ready. `before` are words that stand
+ * before its own, such as those that enter a namespace.
+ */
+export async function startCollectorProcess(
+  environment: Readonly<Record<string, string>>,
+  before: readonly string[] = [],
+): Promise<CollectorProcess> {
+  const child = begin(environment, before);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (text: string) => {
@@ -54,8 +60,9 @@ export async function startCollectorProcess(environment: Readonly<Record<string,
   };
 }
 
-function begin(environment: Readonly<Record<string, string>>): ChildProcess {
-  const child = spawn(process.execPath, [main], {
+function begin(environment: Readonly<Record<string, string>>, before: readonly string[] = []): ChildProcess {
+  const [file = process.execPath, ...words] = [...before, process.execPath, main];
+  const child = spawn(file, words, {
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin", HOST: "127.0.0.1", PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
