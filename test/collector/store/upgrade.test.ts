@@ -108,34 +108,38 @@ describe("an upgrade of the embedded database", () => {
     }
   });
 
-  it("survives kills at any moment: the data is there, old or new, and never an empty one", async () => {
-    const random = randomFrom(seed);
-    await run("cp", ["-a", old, folder]);
-    for (let kill = 0; kill < kills; kill++) {
-      const step = 1 + Math.floor(random() * 60);
-      const child = spawn(process.execPath, [upgrader, folder, native], {
-        stdio: ["ignore", "ignore", "inherit", "ipc"],
-      });
-      let steps = 0;
-      child.on("message", () => {
-        steps++;
-        if (steps === step) child.kill("SIGKILL");
-      });
-      const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-      if (signal === null) {
-        expect(code, `seed ${seed}`).toBe(0);
-        expect(await served(folder, contentsOf), `seed ${seed}`).toEqual(contents);
-        await rm(folder, { recursive: true });
-        await run("cp", ["-a", old, folder]);
-        continue;
+  it(
+    "survives kills at any moment: the data is there, old or new, and never an empty one",
+    async () => {
+      const random = randomFrom(seed);
+      await run("cp", ["-a", old, folder]);
+      for (let kill = 0; kill < kills; kill++) {
+        const step = 1 + Math.floor(random() * 60);
+        const child = spawn(process.execPath, [upgrader, folder, native], {
+          stdio: ["ignore", "ignore", "inherit", "ipc"],
+        });
+        let steps = 0;
+        child.on("message", () => {
+          steps++;
+          if (steps === step) child.kill("SIGKILL");
+        });
+        const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+        if (signal === null) {
+          expect(code, `seed ${seed}`).toBe(0);
+          expect(await served(folder, contentsOf), `seed ${seed}`).toEqual(contents);
+          await rm(folder, { recursive: true });
+          await run("cp", ["-a", old, folder]);
+          continue;
+        }
+        await expect(startEmbedded(folder, silent), `seed ${seed}`).rejects.toMatchObject({
+          problems: [{ path: "DATA_DIR", fix: expect.stringContaining("npm run db:upgrade") }],
+        });
       }
-      await expect(startEmbedded(folder, silent), `seed ${seed}`).rejects.toMatchObject({
-        problems: [{ path: "DATA_DIR", fix: expect.stringContaining("npm run db:upgrade") }],
-      });
-    }
-    await upgrade(folder);
-    expect(await served(folder, contentsOf), `seed ${seed}`).toEqual(contents);
-  });
+      await upgrade(folder);
+      expect(await served(folder, contentsOf), `seed ${seed}`).toEqual(contents);
+    },
+    300_000 + kills * 60_000,
+  );
 
   it("says so when the package of the old version cannot be had, and of a version that there is none of", async () => {
     vi.stubEnv("npm_config_registry", "http://127.0.0.1:1/");

@@ -20,6 +20,7 @@ import { serverForFile } from "../../database.ts";
 import { contentsOf, live, livedIn, liveOn } from "./lived-database.ts";
 
 const kills = Number(process.env.BACKUP_KILLS ?? 4);
+const killsMs = 300_000 + kills * 20_000;
 const seed = Number(process.env.SEED ?? Date.now() % 1e6);
 const mover = fileURLToPath(new URL("./move.ts", import.meta.url));
 const server = serverForFile();
@@ -175,71 +176,79 @@ describe("a backup", () => {
     expect(await contentsOf(target)).toEqual(contents);
   });
 
-  it("survives kills at any moment, while the database goes on, and never passes for whole before it is", async () => {
-    const random = randomFrom(seed);
-    const own = await server.freshUrl();
-    await restore(whole, own);
-    const opened = await openDatabase(own, silent);
-    const folder = join(top, "killed");
-    let begun = false;
-    for (let kill = 0; kill < kills; kill++) {
-      const step = 1 + Math.floor(random() * manifest.pieces.length);
-      begun = !(await killed("take", own, folder, step));
-      if (!begun) {
-        await rm(folder, { recursive: true });
-        continue;
+  it(
+    "survives kills at any moment, while the database goes on, and never passes for whole before it is",
+    async () => {
+      const random = randomFrom(seed);
+      const own = await server.freshUrl();
+      await restore(whole, own);
+      const opened = await openDatabase(own, silent);
+      const folder = join(top, "killed");
+      let begun = false;
+      for (let kill = 0; kill < kills; kill++) {
+        const step = 1 + Math.floor(random() * manifest.pieces.length);
+        begun = !(await killed("take", own, folder, step));
+        if (!begun) {
+          await rm(folder, { recursive: true });
+          continue;
+        }
+        const target = await server.freshUrl();
+        await expect(restore(folder, target), `seed ${seed}`).rejects.toThrow("interrupted");
+        await sql`insert into change (at, topic, subject) values (now(), 'node', ${`kill ${kill}`})`.execute(opened);
+        await sql`delete from change where id = (select min(id) from change)`.execute(opened);
+        if (kill === 1) {
+          const owner = connectAsOwner(own, silent);
+          const account = { network: "practice", account: "main" };
+          await eraseBodies(owner, account, new Date("2030-01-01"), { when: now, why: "asked" });
+          await owner.destroy();
+        }
       }
+      await opened.destroy();
+      const { kept } = await take(folder, own);
+      if (begun) expect(kept, `seed ${seed}`).toBeGreaterThan(0);
       const target = await server.freshUrl();
-      await expect(restore(folder, target), `seed ${seed}`).rejects.toThrow("interrupted");
-      await sql`insert into change (at, topic, subject) values (now(), 'node', ${`kill ${kill}`})`.execute(opened);
-      await sql`delete from change where id = (select min(id) from change)`.execute(opened);
-      if (kill === 1) {
-        const owner = connectAsOwner(own, silent);
-        const account = { network: "practice", account: "main" };
-        await eraseBodies(owner, account, new Date("2030-01-01"), { when: now, why: "asked" });
-        await owner.destroy();
-      }
-    }
-    await opened.destroy();
-    const { kept } = await take(folder, own);
-    if (begun) expect(kept, `seed ${seed}`).toBeGreaterThan(0);
-    const target = await server.freshUrl();
-    await restore(folder, target);
-    expect(await contentsOf(target), `seed ${seed}`).toEqual(await contentsOf(own));
-  });
+      await restore(folder, target);
+      expect(await contentsOf(target), `seed ${seed}`).toEqual(await contentsOf(own));
+    },
+    killsMs,
+  );
 });
 
 describe("a restore", () => {
-  it("survives kills at any moment, and no collector works on what is not whole", async () => {
-    const random = randomFrom(seed);
-    let target = await server.freshUrl();
-    for (let kill = 0; kill < kills; kill++) {
-      const step = 1 + Math.floor(random() * (2 * manifest.pieces.length + 2));
-      if (await killed("restore", target, whole, step)) {
-        expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
-        target = await server.freshUrl();
-        continue;
-      }
-      const owner = connectAsOwner(target, silent);
-      const { rows } = await sql<{
-        begun: boolean;
-        whole: boolean;
-      }>`select to_regclass('unfinished_restore') is not null
+  it(
+    "survives kills at any moment, and no collector works on what is not whole",
+    async () => {
+      const random = randomFrom(seed);
+      let target = await server.freshUrl();
+      for (let kill = 0; kill < kills; kill++) {
+        const step = 1 + Math.floor(random() * (2 * manifest.pieces.length + 2));
+        if (await killed("restore", target, whole, step)) {
+          expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
+          target = await server.freshUrl();
+          continue;
+        }
+        const owner = connectAsOwner(target, silent);
+        const { rows } = await sql<{
+          begun: boolean;
+          whole: boolean;
+        }>`select to_regclass('unfinished_restore') is not null
         as begun, to_regclass('migration') is not null as whole`.execute(owner);
-      await owner.destroy();
-      // It may not have begun yet, and it may have been at its last word.
-      const [state] = rows;
-      if (state?.begun === true) {
-        await expect(openDatabase(target, silent)).rejects.toMatchObject({ code: "restore-unfinished" });
-        await expect(take(join(top, "half"), target)).rejects.toMatchObject({ code: "restore-unfinished" });
-      } else if (state?.whole === true) {
-        expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
-        target = await server.freshUrl();
+        await owner.destroy();
+        // It may not have begun yet, and it may have been at its last word.
+        const [state] = rows;
+        if (state?.begun === true) {
+          await expect(openDatabase(target, silent)).rejects.toMatchObject({ code: "restore-unfinished" });
+          await expect(take(join(top, "half"), target)).rejects.toMatchObject({ code: "restore-unfinished" });
+        } else if (state?.whole === true) {
+          expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
+          target = await server.freshUrl();
+        }
       }
-    }
-    await restore(whole, target);
-    expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
-  });
+      await restore(whole, target);
+      expect(await contentsOf(target), `seed ${seed}`).toEqual(contents);
+    },
+    killsMs,
+  );
 
   it("goes on behind what is in when the database went away", async () => {
     const target = await server.freshUrl();
