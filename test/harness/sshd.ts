@@ -43,11 +43,12 @@ export interface Sshd {
 
 /**
  * Starts one in a temporary folder, with `host` as its key, and returns when it listens. `settings` are lines of its
- * configuration.
+ * configuration, `addresses` those on which it listens, 16 at the most.
  */
 export async function startSshd(
   settings: readonly string[] = [],
   host: ReturnType<typeof ed25519KeyPair> = ed25519KeyPair("host"),
+  addresses: readonly string[] = ["127.0.0.1"],
 ): Promise<Sshd> {
   const folder = await mkdtemp(join(tmpdir(), "sshd-"));
   const port = await freePort();
@@ -58,7 +59,7 @@ export async function startSshd(
     [
       // Of a setting that stands twice the first one holds.
       ...settings,
-      `ListenAddress 127.0.0.1:${port}`,
+      ...addresses.map((address) => `ListenAddress ${address}:${port}`),
       `HostKey ${join(folder, "host")}`,
       `AuthorizedKeysFile ${join(folder, "authorized")}`,
       "PidFile none",
@@ -90,7 +91,7 @@ export async function startSshd(
     await until(
       "the SSH server to listen",
       30_000,
-      () => log.includes("Server listening"),
+      () => log.split("Server listening").length > addresses.length,
       () => log,
     );
   } catch (error) {
