@@ -38,7 +38,7 @@ type ColumnHead =
 /** Differences of which order, by what all were divided, the values they start from, and the bytes of each. */
 type NumberHead = readonly [order: number, divisor: number, starts: readonly number[], bytes: number];
 
-const level = 12;
+const level = 6;
 const wordBytes = 4;
 
 /**
@@ -46,33 +46,56 @@ const wordBytes = 4;
  * each other need a fraction of their size.
  */
 export function packLines(lines: readonly StoredLine[]): Buffer {
-  const templates = new Map<string, Template>();
   const columns = new Map<string, string[]>();
-  const put = (name: string, value: string): void => {
-    const column = columns.get(name);
-    if (column === undefined) columns.set(name, [value]);
-    else column.push(value);
+  const column = (name: string): string[] => {
+    const known = columns.get(name);
+    if (known !== undefined) return known;
+    const made: string[] = [];
+    columns.set(name, made);
+    return made;
   };
+  const [n, at] = [column(own.n), column(own.at)];
+  const [boot, monoMs, everyS] = [column(own.boot), column(own.monoMs), column(own.everyS)];
+  const which = column(own.template);
+  const templates = new Map<string, Template>();
+  const recent: Template[] = [];
   for (const line of lines) {
-    const { key, sealed, parts, values } = cut(line.line);
-    let template = templates.get(key);
-    if (template === undefined) {
-      template = { index: templates.size, head: [sealed, ...parts], names: namesOf(parts) };
-      templates.set(key, template);
+    const { sealed, body } = unsealed(line.line);
+    const escaped = body.includes("\\");
+    let values: readonly string[] | null = null;
+    let template: Template | undefined;
+    for (let index = 0; index < recent.length && values === null && !escaped; index++) {
+      template = recent[index] as Template;
+      if (template.head[0] !== sealed) continue;
+      values = valuesOf(template, body);
+      if (values !== null && index > 0) recent.unshift(...recent.splice(index, 1));
     }
-    put(own.n, text(line.n));
-    put(own.at, text(line.at));
-    put(own.boot, line.boot);
-    put(own.monoMs, text(line.monoMs));
-    put(own.everyS, text(line.everyS));
-    put(own.template, text(template.index));
-    for (const [index, name] of template.names.entries()) put(name, values[index] as string);
+    if (values === null || template === undefined) {
+      const found = cut(body);
+      const key = `${sealed}${found.parts.join("\n")}`;
+      values = found.values;
+      template = templates.get(key);
+      if (template === undefined) {
+        const { parts } = found;
+        template = { index: templates.size, head: [sealed, ...parts], columns: namesOf(parts).map(column) };
+        templates.set(key, template);
+        recent.unshift(template);
+        if (recent.length > mostRecent) recent.pop();
+      }
+    }
+    n.push(text(line.n));
+    at.push(text(line.at));
+    boot.push(line.boot);
+    monoMs.push(text(line.monoMs));
+    everyS.push(text(line.everyS));
+    which.push(text(template.index));
+    for (let index = 0; index < values.length; index++) template.columns[index]?.push(values[index] as string);
   }
   const encoded = [...columns.values()].map(encodeColumn);
   const head: Head = {
     count: lines.length,
     templates: [...templates.values()].map((template) => template.head),
-    columns: encoded.map((column) => column.head),
+    columns: encoded.map(({ head: one }) => one),
   };
   const headBytes = Buffer.from(JSON.stringify(head));
   const length = Buffer.alloc(wordBytes);
@@ -90,52 +113,65 @@ export function unpackLines(pack: Uint8Array): StoredLine[] {
   const templates = head.templates.map(([sealed, ...parts]) => ({ sealed, parts, names: namesOf(parts) }));
   let offset = begin;
   let next = 0;
-  const columns = new Map<string, { readonly values: readonly string[]; at: number }>();
+  const columns = new Map<string, Decoded>();
   // Columns lie in the order in which they first come up, so each is as long as the lines before decide.
-  const decoded = (name: string, count: () => number): { readonly values: readonly string[]; at: number } => {
+  const decoded = (name: string, count: () => number): Decoded => {
     const known = columns.get(name);
     if (known !== undefined) return known;
     const column = head.columns[next++];
     if (column === undefined) throw new Error("a pack lacks a column");
-    const length = count();
-    const read = decodeColumn(column, length, bytes, offset);
-    offset = read.end;
-    const made = { values: read.values, at: 0 };
+    const { values, end } = decodeColumn(column, count(), bytes, offset);
+    offset = end;
+    const made = { values, taken: 0 };
     columns.set(name, made);
     return made;
   };
   const all = (): number => head.count;
-  for (const name of Object.values(own)) decoded(name, all);
-  const indexes = (columns.get(own.template)?.values ?? []).map(Number);
+  const [n, at] = [decoded(own.n, all), decoded(own.at, all)];
+  const [boot, monoMs, everyS] = [decoded(own.boot, all), decoded(own.monoMs, all), decoded(own.everyS, all)];
+  const indexes = decoded(own.template, all).values.map(Number);
   const lengths = lengthsOf(templates, indexes);
-  const take = (name: string): string => {
-    const column = decoded(name, () => lengths.get(name) ?? 0);
-    const value = column.values[column.at++];
-    if (value === undefined) throw new Error("a column of a pack is too short");
-    return value;
-  };
+  const columnsOf = new Map<number, readonly Decoded[]>();
   const lines = indexes.map((index) => {
     const template = templates[index];
     if (template === undefined) throw new Error("a pack lacks a template");
     const { sealed, parts, names } = template;
-    const n = Number(take(own.n));
-    const at = Number(take(own.at));
-    const boot = take(own.boot);
-    const monoMs = Number(take(own.monoMs));
-    const everyS = Number(take(own.everyS));
+    let holes = columnsOf.get(index);
+    if (holes === undefined) {
+      holes = names.map((name) => decoded(name, () => lengths.get(name) ?? 0));
+      columnsOf.set(index, holes);
+    }
     let line = parts[0] ?? "";
-    for (let hole = 0; hole < names.length; hole++) line += take(names[hole] as string) + (parts[hole + 1] ?? "");
-    return { n, at, boot, monoMs, everyS, line: sealed === 1 ? seal(line) : line };
+    for (let hole = 0; hole < holes.length; hole++) line += take(holes[hole] as Decoded) + (parts[hole + 1] ?? "");
+    return {
+      n: Number(take(n)),
+      at: Number(take(at)),
+      boot: take(boot),
+      monoMs: Number(take(monoMs)),
+      everyS: Number(take(everyS)),
+      line: sealed === 1 ? seal(line) : line,
+    };
   });
   if (offset !== bytes.length) throw new Error("a pack is longer than its columns");
   return lines;
+}
+
+interface Decoded {
+  readonly values: readonly string[];
+  taken: number;
+}
+
+function take(column: Decoded): string {
+  const value = column.values[column.taken++];
+  if (value === undefined) throw new Error("a column of a pack is too short");
+  return value;
 }
 
 interface Template {
   readonly index: number;
   readonly head: readonly [0 | 1, ...string[]];
   /** The column of each value. */
-  readonly names: readonly string[];
+  readonly columns: readonly string[][];
 }
 
 // Columns that every line has; names from lines are JSON's member names, which begin with a quotation mark.
@@ -147,29 +183,72 @@ const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"(:?)|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0
 // biome-ignore lint/suspicious/noControlCharactersInRegex: such a line is kept whole, so that no part holds one
 const control = /[\u0000-\u001f]/;
 
-/** Returns a line's template and its values: the parts with the values between them are the line. */
-function cut(line: string): { key: string; sealed: 0 | 1; parts: string[]; values: string[] } {
+/** Returns a line without its checksum where that is right (1), or whole (0). */
+function unsealed(line: string): { sealed: 0 | 1; body: string } {
   const end = sealPattern.exec(line);
   const open = end === null ? line : line.slice(0, end.index);
-  const sealed = end !== null && seal(open) === line ? 1 : 0;
-  const body = sealed === 1 ? open : line;
+  return end !== null && seal(open) === line ? { sealed: 1, body: open } : { sealed: 0, body: line };
+}
+
+/** Returns a line's values, and the parts between them that are its template: one after the other they are the line. */
+function cut(body: string): { parts: string[]; values: string[] } {
+  if (control.test(body)) return { parts: ["", ""], values: [body] };
   const parts: string[] = [];
   const values: string[] = [];
-  if (control.test(body)) {
-    parts.push("", "");
-    values.push(body);
-  } else {
-    let from = 0;
-    tokens.lastIndex = 0;
-    for (let found = tokens.exec(body); found !== null; found = tokens.exec(body)) {
-      if (found[1] === ":") continue;
-      parts.push(body.slice(from, found.index));
-      values.push(found[0]);
-      from = found.index + found[0].length;
-    }
-    parts.push(body.slice(from));
+  let from = 0;
+  tokens.lastIndex = 0;
+  for (let found = tokens.exec(body); found !== null; found = tokens.exec(body)) {
+    if (found[1] === ":") continue;
+    parts.push(body.slice(from, found.index));
+    values.push(found[0]);
+    from = found.index + found[0].length;
   }
-  return { key: `${sealed}${parts.join("\n")}`, sealed, parts, values };
+  parts.push(body.slice(from));
+  return { parts, values };
+}
+
+// Templates that a line is held against before it is cut: a node's lines are of few.
+const mostRecent = 4;
+
+/** Returns the values of a line without backslashes where it is of this template; null where it is not, or may not be. */
+function valuesOf({ head, columns }: Template, body: string): string[] | null {
+  const values: string[] = [];
+  let from = 0;
+  for (let hole = 0; hole < columns.length; hole++) {
+    const part = head[hole + 1] as string;
+    if (!body.startsWith(part, from)) return null;
+    from += part.length;
+    const end = valueEnd(body, from, columns[hole]?.at(-1));
+    if (end === -1) return null;
+    values.push(body.slice(from, end));
+    from = end;
+  }
+  const rest = head[columns.length + 1] as string;
+  return body.length === from + rest.length && body.startsWith(rest, from) ? values : null;
+}
+
+const [quote, minus, point, zero, nine] = [34, 45, 46, 48, 57] as const;
+
+/** Returns where the text or plain number that begins at `from` ends; -1 where there is none. `likely` is a guess. */
+function valueEnd(body: string, from: number, likely: string | undefined): number {
+  if (body.charCodeAt(from) === quote) {
+    if (likely !== undefined && body.startsWith(likely, from)) return from + likely.length;
+    return body.indexOf('"', from + 1) + 1 || -1;
+  }
+  const begin = body.charCodeAt(from) === minus ? from + 1 : from;
+  let at = digitsEnd(body, begin);
+  if (at === begin) return -1;
+  if (body.charCodeAt(at) === point) {
+    const end = digitsEnd(body, at + 1);
+    if (end > at + 1) at = end;
+  }
+  return at;
+}
+
+function digitsEnd(text: string, from: number): number {
+  let at = from;
+  for (let code = text.charCodeAt(at); code >= zero && code <= nine; code = text.charCodeAt(at)) at++;
+  return at;
 }
 
 function seal(open: string): string {
@@ -245,7 +324,7 @@ function decodeColumn(
     }
     case "t": {
       const { values, end } = numbers(head[1]);
-      return { values: values.map(instant), end };
+      return { values: instantTexts(values), end };
     }
     default:
       return head satisfies never;
@@ -253,20 +332,47 @@ function decodeColumn(
 }
 
 const instantPattern = /^"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z"$/;
+const dayMs = 86_400_000;
 
 function instantsOf(values: readonly string[]): number[] | null {
   const numbers: number[] = [];
+  let day = "";
+  let begin = 0;
   for (const value of values) {
     if (!instantPattern.test(value)) return null;
-    const number = Date.parse(value.slice(1, -1));
-    if (Number.isNaN(number) || instant(number) !== value) return null;
-    numbers.push(number);
+    if (!value.startsWith(day, 1) || day === "") {
+      day = value.slice(1, 11);
+      begin = Date.parse(`${day}T00:00:00.000Z`);
+      // 29 February of a year that has none is the first of March to some.
+      if (Number.isNaN(begin) || dayText(begin) !== day) return null;
+    }
+    const [hours, minutes, seconds] = [
+      Number(value.slice(12, 14)),
+      Number(value.slice(15, 17)),
+      Number(value.slice(18, 20)),
+    ];
+    if (hours > 23 || minutes > 59 || seconds > 59) return null;
+    numbers.push(begin + ((hours * 60 + minutes) * 60 + seconds) * 1000 + Number(value.slice(21, 24)));
   }
   return numbers;
 }
 
-function instant(milliseconds: number): string {
-  return `"${new Date(milliseconds).toISOString()}"`;
+/** Returns instants in milliseconds as they stand in lines. */
+function instantTexts(instants: readonly number[]): string[] {
+  let begin = Number.NaN;
+  let day = "";
+  return instants.map((at) => {
+    const from = Math.floor(at / dayMs) * dayMs;
+    if (from !== begin) [begin, day] = [from, dayText(from)];
+    const ms = at - from;
+    const two = (value: number): string => (value < 10 ? `0${value}` : String(value));
+    const time = `${two(Math.floor(ms / 3_600_000))}:${two(Math.floor(ms / 60_000) % 60)}:${two(Math.floor(ms / 1000) % 60)}`;
+    return `"${day}T${time}.${String(ms % 1000).padStart(3, "0")}Z"`;
+  });
+}
+
+function dayText(at: number): string {
+  return new Date(at).toISOString().slice(0, -14);
 }
 
 // Second differences of numbers below this, and twice them, are exact.
@@ -276,28 +382,38 @@ const decimalPattern = /^(?:0|-?[1-9][0-9]{0,15}|-?(?:0|[1-9][0-9]{0,15})\.([0-9
 
 /** Returns the values as integers of 10^-digits; null where one of them would not come back as it is written. */
 function decimalsOf(values: readonly string[]): { digits: number; numbers: number[] } | null {
-  const fractions: string[] = [];
+  const places: number[] = [];
   let digits = 0;
   for (const value of values) {
-    const found = decimalPattern.exec(value);
-    if (found === null) return null;
-    const fraction = found[1] ?? "";
-    fractions.push(fraction);
-    digits = Math.max(digits, fraction.length);
+    if (!decimalPattern.test(value)) return null;
+    const dot = value.indexOf(".");
+    const fraction = dot === -1 ? 0 : value.length - dot - 1;
+    places.push(fraction);
+    digits = Math.max(digits, fraction);
   }
   const numbers: number[] = [];
   for (const [index, value] of values.entries()) {
-    const fraction = fractions[index] as string;
-    const whole = fraction === "" ? value : value.slice(0, -fraction.length - 1);
-    const number = Number(whole + fraction.padEnd(digits, "0"));
+    const fraction = places[index] as number;
+    const figures = fraction === 0 ? value : value.slice(0, -fraction - 1) + value.slice(-fraction);
+    // As text where the product may be rounded.
+    const number =
+      figures.length + digits - fraction <= exactFigures
+        ? Number(figures) * 10 ** (digits - fraction)
+        : Number(figures + "0".repeat(digits - fraction));
     if (Math.abs(number) >= most) return null;
     numbers.push(number);
   }
   return { digits, numbers };
 }
 
+// So many decimal figures are exact in a number, and come back from it as they were.
+const exactFigures = 15;
+// What is smaller than 10^-6 is written with an exponent.
+const plainDigits = 6;
+
 function decimal(value: number, digits: number): string {
   if (digits === 0) return String(value);
+  if (digits <= plainDigits && Math.abs(value) < 10 ** exactFigures) return String(value / 10 ** digits);
   const figures = String(Math.abs(value)).padStart(digits + 1, "0");
   const fraction = figures.slice(-digits).replace(/0+$/, "");
   return `${value < 0 ? "-" : ""}${figures.slice(0, -digits)}${fraction === "" ? "" : `.${fraction}`}`;

@@ -68,9 +68,12 @@ export async function packBefore(database: Database, nodeId: number, day: Date):
   }
 }
 
-/** Drops the monthly partitions that ended two months before `now` and hold no line any more. Returns how many went. */
+/**
+ * Drops the partitions of months before that of `now` that hold no line any more: deleted rows would leave their space
+ * with it, and a late line makes it again. Returns how many went.
+ */
 export async function dropEmptyPartitions(database: Database, now: Date): Promise<number> {
-  const before = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString().slice(0, 10);
+  const before = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1)).toISOString().slice(0, 10);
   const { rows } = await sql<{ dropped: number }>`select drop_empty_partitions(${before}::date) as dropped`.execute(
     database,
   );

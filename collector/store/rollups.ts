@@ -157,7 +157,8 @@ function dayOf(at: Date): number {
   return Math.floor(at.getTime() / rollupMs.day) * rollupMs.day;
 }
 
-function columnsOf(rollup: Rollup) {
+/** Returns the columns of a rollup's row, without that of its node. */
+export function columnsOf(rollup: Rollup) {
   const text = (value: number | null): string | null => (value === null ? null : String(value));
   return {
     at: rollup.at,

@@ -3,101 +3,115 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { sql } from "kysely";
+import pg from "pg";
+import { decodeLine } from "../../cloud-init/agent/line.ts";
 import { buildServer } from "../../collector/api/server.ts";
 import { workloadsIn } from "../../collector/inventory/workloads.ts";
 import { referralMetrics } from "../../collector/networks/adapter.ts";
 import { practice } from "../../collector/networks/practice/adapter.ts";
-import { connectAsOwner, type Database, openDatabase } from "../../collector/store/database.ts";
+import { type Timeline, withChange } from "../../collector/states/timeline.ts";
+import { changeOfVerdict } from "../../collector/states/verdict.ts";
+import { type Database, openDatabase } from "../../collector/store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "../../collector/store/embedded.ts";
 import { acceptInventory } from "../../collector/store/inventory.ts";
 import { storeJournalPart } from "../../collector/store/journals.ts";
 import { dropEmptyPartitions, packClosedDays } from "../../collector/store/packing.ts";
 import { knowAccount, storeAnswers } from "../../collector/store/readings.ts";
+import { verifyEvidence } from "../../collector/store/verify.ts";
 import { inventoryFile, nodeRecord } from "../collector/inventory.ts";
-import { type LivedLine, nodeLife, randomFrom } from "../harness/node-life.ts";
+import { randomFrom } from "../harness/node-life.ts";
 import { type BenchContext, type Figure, figure, median } from "./figure.ts";
+import { openPast, type Past, type PastNode } from "./history-past.ts";
 
 const fullNodes = 200;
 const fullMonths = 60;
+/** Nodes beyond so many have the noise of one of these, under their own names: it is what takes longest to make. */
+const mostLives = 20;
 const everySeconds = 300;
 const dayMs = 86_400_000;
-const linesPerPart = 2_000;
+/** The newest days go line by line through all that a collector does; what is older is put in place as closed days. */
+const wholeDays = 3;
+const linesPerPart = 72;
 const atOnce = 4;
 // How often the account is asked, of its 48 times a day: enough for every query to have its range full.
 const askedPerDay = 4;
 const asksPerQuery = 20;
+const mostNodesToVerify = 2;
 const account = { network: "practice", account: "main" };
 const rules = { runtimeUnit: "browser", appUnit: null, heartbeatStaleSeconds: 120 };
 const never = new AbortController().signal;
 const silent = (): void => undefined;
 
 /**
- * Five years of a fleet, stored as a collector stores them, part by part, packed month by month: bytes a sample with all
- * indexes, hours, days and layers, and the time of every query of the API and the page, asked over HTTP for random nodes
- * and instants. `first` is asked once of a server that has just started, `warm` the same again.
+ * Five years of a fleet in a database: bytes a sample with all indexes, hours, days and layers, and the time of every
+ * query of the API and the page, asked over HTTP for random nodes and instants. `first` is asked once of a server that
+ * has just started, `warm` the same again. Growth is against another database, of the first tenth of the time.
+ *
+ * The last three days of each are stored as a collector stores them, pull by pull, and packed day by day. The days before
+ * are closed when they come: their packs, chains and sums are made by the product's own functions and put into their
+ * tables directly, because storing each of 105 million lines first as a row takes many hours. A quick look, of one node,
+ * verifies all of it as evidence.
  */
 export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
   // A quick look is short in both: a tenth is one node of six months.
   const nodes = Math.max(1, Math.round(fullNodes * scale ** 3));
   const months = Math.max(2, Math.round(fullMonths * scale));
   const earlyMonths = Math.max(1, Math.round(months / 10));
+  const early = await lived(nodes, earlyMonths, say);
+  const late = await lived(nodes, months, say);
+  const { samples } = late.sizes;
+  yield figure("history", "bytes a sample, with indexes, hours, days and layers", {
+    value: late.sizes.bytes / samples,
+    unit: "bytes",
+    n: samples,
+    target: "value <= 70",
+  });
+  for (const [name, bytes] of Object.entries(late.sizes.parts))
+    yield figure("history", `bytes a sample, of ${name}`, { value: bytes / samples, unit: "bytes", n: samples });
+  const n = late.warm.length;
+  yield figure("history", "query, p95, first", {
+    value: at95(late.first),
+    unit: "ms",
+    n: late.first.length,
+    target: "value <= 100",
+  });
+  yield figure("history", "query, p95, warm", { value: at95(late.warm), unit: "ms", n, target: "value <= 20" });
+  for (const [name, ms] of Object.entries(late.medians)
+    .toSorted(([, one], [, other]) => other - one)
+    .slice(0, 3)) {
+    yield figure("history", `warm median of ${name}`, { value: ms, unit: "ms", n: asksPerQuery });
+  }
+  const sum = (of: Record<string, number>): number => Object.values(of).reduce((one, other) => one + other, 0);
+  yield figure("history", `all queries, at ${months} months against ${earlyMonths}`, {
+    value: sum(late.medians),
+    floor: sum(early.medians),
+    unit: "ms",
+    n: Object.keys(late.medians).length,
+    target: "ratio <= 1.5",
+  });
+  const growth = (name: string): number => (late.medians[name] ?? 0) / (early.medians[name] ?? 1);
+  const [worst = ""] = Object.keys(late.medians).toSorted((one, other) => growth(other) - growth(one));
+  yield figure("history", `the query that grew most: ${worst}`, {
+    value: late.medians[worst] ?? 0,
+    floor: early.medians[worst] ?? 0,
+    unit: "ms",
+    n: asksPerQuery,
+    target: "ratio <= 1.5",
+  });
+}
+
+/** Fills a database with so many months, and measures it once its server has started anew. */
+async function lived(nodes: number, months: number, say: (text: string) => void) {
   const folder = await mkdtemp(join(tmpdir(), "gl-bench-"));
   await chmod(folder, 0o755);
   let place = await open(folder);
   try {
-    const fleet = await enrol(place.database, nodes);
-    const medians: Record<string, number>[] = [];
-    let last: Measured = { first: [], warm: [], medians: {} };
-    for (let month = 0; month < months; month++) {
-      say(`month ${month + 1} of ${months}, ${nodes} nodes`);
-      await fleet.live(place.database, monthAt(month + 1));
-      if (month + 1 !== earlyMonths && month + 1 !== months) continue;
-      const owner = connectAsOwner(place.server.url("postgres"), silent);
-      // What the server does by itself in the course of a month.
-      await sql`vacuum analyze`.execute(owner);
-      await owner.destroy();
-      await place.close();
-      place = await open(folder);
-      say("queries");
-      last = await measure(place.app, nodes, monthAt(month + 1));
-      medians.push(last.medians);
-    }
-    const { samples, bytes, packed } = await sizes(place.database);
-    yield figure("history", "bytes a sample, with indexes, hours, days and layers", {
-      value: bytes / samples,
-      unit: "bytes",
-      n: samples,
-      target: "value <= 70",
-    });
-    yield figure("history", "bytes a sample, of packs alone", { value: packed / samples, unit: "bytes", n: samples });
-    const n = last.warm.length;
-    yield figure("history", "query, p95, first", { value: at95(last.first), unit: "ms", n, target: "value <= 100" });
-    yield figure("history", "query, p95, warm", { value: at95(last.warm), unit: "ms", n, target: "value <= 20" });
-    const [early = {}, late = {}] = medians;
-    for (const [name, ms] of Object.entries(late)
-      .toSorted(([, one], [, other]) => other - one)
-      .slice(0, 3)) {
-      yield figure("history", `warm median of ${name}`, { value: ms, unit: "ms", n: asksPerQuery });
-    }
-    const sum = (of: Record<string, number>): number => Object.values(of).reduce((one, other) => one + other, 0);
-    yield figure("history", `all queries, at ${months} months against ${earlyMonths}`, {
-      value: sum(late),
-      floor: sum(early),
-      unit: "ms",
-      n: Object.keys(late).length,
-      target: "ratio <= 1.5",
-    });
-    const [worst = ""] = Object.keys(late).toSorted((one, other) => growth(other) - growth(one));
-    function growth(name: string): number {
-      return (late[name] ?? 0) / (early[name] ?? 1);
-    }
-    yield figure("history", `the query that grew most: ${worst}`, {
-      value: late[worst] ?? 0,
-      floor: early[worst] ?? 0,
-      unit: "ms",
-      n: asksPerQuery,
-      target: "ratio <= 1.5",
-    });
+    await fill(place, nodes, months, (what) => say(`${what} of ${months} months, ${nodes} nodes`));
+    await place.close();
+    place = await open(folder);
+    say(`queries at ${months} months`);
+    const measured = await measure(place.app, nodes, monthAt(months));
+    return { ...measured, sizes: await sizes(place.database) };
   } finally {
     await place.close();
     await rm(folder, { recursive: true, force: true });
@@ -143,84 +157,186 @@ function monthAt(month: number): number {
   return Date.UTC(2027, month, 1);
 }
 
-/** Makes a fleet known; `live` stores all that its nodes and their network tell until an instant. */
-async function enrol(database: Database, nodes: number) {
-  const from = new Date(monthAt(0));
+/** Fills the database with what nodes and their network tell in so many months. */
+async function fill(place: Place, nodes: number, months: number, say: (text: string) => void): Promise<void> {
+  const { database } = place;
+  const from = monthAt(0);
+  const end = monthAt(months);
   const records = Array.from({ length: nodes }, (_, slot) => nodeRecord(`bench/${slot}`, `m${slot}`, "/nowhere"));
-  await acceptInventory(database, inventoryFile(records, from), from);
+  await acceptInventory(database, inventoryFile(records, new Date(from)), new Date(from));
   await knowAccount(database, account, "main", true);
-  const ids = await database.selectFrom("node").select(["id", "slot"]).orderBy("slot").execute();
-  const lives = ids.map(({ id, slot }) => {
-    const journal = `00000000-0000-4000-8000-${String(slot).padStart(12, "0")}`;
-    const lines = nodeLife({ journal, from: from.getTime(), everySeconds, random: randomFrom(slot + 1) });
-    return { id, slot, journal, lines, held: [] as LivedLine[], points: 0n };
-  });
-  let asked = from.getTime();
-
-  const storeUntil = async (on: Database, life: (typeof lives)[number], until: number): Promise<void> => {
-    for (;;) {
-      const items = life.held.splice(0);
-      for (let next = items.at(-1); items.length < linesPerPart && Date.parse(next?.line.at ?? "1970") < until; ) {
-        next = life.lines.next().value as LivedLine;
-        items.push(next);
+  const rows = await database.selectFrom("node").select(["id", "slot"]).orderBy("slot").execute();
+  const fleet = rows.map(({ id, slot }) => ({ id, slot, life: slot % mostLives, journal: journalOf(slot) }));
+  const owner = new pg.Client({ connectionString: place.server.url("postgres") });
+  await owner.connect();
+  try {
+    await owner.query("set timezone = 'UTC'");
+    const past = await openPast(owner, fleet, { from, everySeconds, rules });
+    try {
+      const closed = end - wholeDays * dayMs;
+      const untils = Array.from({ length: months }, (_, month) => Math.min(monthAt(month + 1), closed));
+      let month = 0;
+      let asked = from;
+      await past.pack(untils, async (until) => {
+        say(`month ${++month}`);
+        if (month === 1) await ask(database, fleet, from, from);
+        await putAnswers(owner, fleet, from, asked + (month === 1 ? dayMs / askedPerDay : 0), until);
+        asked = until;
+        await putRuns(owner, until);
+      });
+      for (let day = closed; day < end; day += dayMs) {
+        say(`day ${(day - closed) / dayMs + 1} of the last ${wholeDays}`);
+        await storeDay(database, past, day + dayMs);
+        for (let at = day; at < day + dayMs; at += dayMs / askedPerDay) await ask(database, fleet, from, at);
+        const now = new Date(day + dayMs + dayMs / 24);
+        await packClosedDays(database, now, never);
+        await dropEmptyPartitions(database, now);
+        // What the server does by itself in the course of a day.
+        await owner.query("vacuum sample");
       }
-      if (Date.parse(items.at(-1)?.line.at ?? "") >= until) life.held.push(...items.splice(-1));
-      const [header, machineId] = [headerOf(life.journal, items, until), `m${life.slot}`];
-      if (items.length > 0)
-        await storeJournalPart(on, { nodeId: life.id, machineId, header, items }, rules, new Date(until));
-      if (items.length < linesPerPart - 1) return;
+      await putRuns(owner, end);
+    } finally {
+      await past.close();
     }
-  };
-
-  return {
-    async live(on: Database, until: number): Promise<void> {
-      const waiting = [...lives];
-      await Promise.all(
-        Array.from({ length: atOnce }, async () => {
-          for (let life = waiting.shift(); life !== undefined; life = waiting.shift())
-            await storeUntil(on, life, until);
-        }),
-      );
-      for (; asked < until; asked += dayMs / askedPerDay) {
-        const told = lives.flatMap((life) => {
-          life.points += 31n;
-          const one = { networkNodeId: `c-${life.journal}`, day: null, derived: false };
-          const verdict = (asked / dayMs + life.slot) % 40 < 1 ? "Disconnected" : "Good";
-          return [
-            { ...one, metric: "points", value: life.points, text: null },
-            { ...one, metric: "verdict", value: null, text: verdict },
-          ];
-        });
-        const own = { networkNodeId: null, day: null, derived: false, text: null };
-        const facts = [
-          ...told,
-          { ...own, metric: referralMetrics.invitee, value: 3n },
-          { ...own, metric: referralMetrics.pending, value: 1n },
-        ];
-        const at = new Date(asked);
-        const answer = { call: "nodes", startedAt: at, finishedAt: at, httpStatus: 200, body: "{}", failure: null };
-        await storeAnswers(
-          on,
-          account,
-          practice,
-          dayMs,
-          [{ answer, body: "{}", outcome: "ok", reason: null, facts }],
-          at,
-        );
-      }
-      await sql`insert into run (job, due, attempts, claimed_at, finished_at, outcome)
-        select 'read practice/main', due, 1, due, due, case when extract(doy from due)::integer % 90 = 0 then 'transient' else 'ok' end
-        from generate_series(${new Date(until - 31 * dayMs)}::timestamptz, ${new Date(until)}::timestamptz, interval '30 minutes') due
-        on conflict do nothing`.execute(on);
-      const now = new Date(until + dayMs / 24);
-      await packClosedDays(on, now, never);
-      await dropEmptyPartitions(on, now);
-    },
-  };
+    await owner.query("vacuum analyze");
+  } finally {
+    await owner.end();
+  }
+  if (nodes > mostNodesToVerify) return;
+  say("evidence");
+  const { faults } = await verifyEvidence(database, silent);
+  if (faults.length > 0) throw new Error(faults.join(" "));
 }
 
-function headerOf(journal: string, items: readonly LivedLine[], until: number) {
-  return { journal, first: 1, last: items.at(-1)?.n ?? 0, now: new Date(until).toISOString() };
+function journalOf(slot: number): string {
+  return `00000000-0000-4000-8000-${String(slot).padStart(12, "0")}`;
+}
+
+/** Stores the lines of a day as a collector that pulls a few nodes at a time. */
+async function storeDay(database: Database, past: Past, until: number): Promise<void> {
+  const running = new Set<Promise<void>>();
+  for await (const { node, lines } of past.lines(until)) {
+    const stored = storeLines(database, node, lines, until).finally(() => running.delete(stored));
+    running.add(stored);
+    if (running.size >= atOnce) await Promise.race(running);
+  }
+  await Promise.all(running);
+}
+
+async function storeLines(database: Database, node: PastNode, lines: readonly string[], until: number): Promise<void> {
+  const items = lines.map((text) => {
+    const decoded = decodeLine(text);
+    if (!("line" in decoded)) throw new Error(`a line is ${decoded.fault}`);
+    return { kind: "line" as const, n: decoded.line.n, line: decoded.line, text };
+  });
+  const now = new Date(until);
+  for (let index = 0; index < items.length; index += linesPerPart) {
+    const part = items.slice(index, index + linesPerPart);
+    const header = { journal: node.journal, first: 1, last: items.at(-1)?.n ?? 0, now: now.toISOString() };
+    await storeJournalPart(database, { nodeId: node.id, machineId: `m${node.slot}`, header, items: part }, rules, now);
+  }
+}
+
+const pointsPerAsk = 31;
+
+function verdictAt(at: number, slot: number): string {
+  return (at / dayMs + slot) % 40 < 1 ? "Disconnected" : "Good";
+}
+
+/** Asks the account once, as a collector does. */
+async function ask(database: Database, fleet: readonly PastNode[], from: number, at: number): Promise<void> {
+  const points = BigInt(((at - from) * askedPerDay) / dayMs) * BigInt(pointsPerAsk);
+  const told = fleet.flatMap(({ journal, slot }) => {
+    const one = { networkNodeId: `c-${journal}`, day: null, derived: false };
+    return [
+      { ...one, metric: "points", value: points, text: null },
+      { ...one, metric: "verdict", value: null, text: verdictAt(at, slot) },
+    ];
+  });
+  const own = { networkNodeId: null, day: null, derived: false, text: null };
+  const facts = [
+    ...told,
+    { ...own, metric: referralMetrics.invitee, value: 3n },
+    { ...own, metric: referralMetrics.pending, value: 1n },
+  ];
+  const when = new Date(at);
+  const answer = { call: "nodes", startedAt: when, finishedAt: when, httpStatus: 200, body: "{}", failure: null };
+  const understood = { answer, body: "{}", outcome: "ok" as const, reason: null, facts };
+  await storeAnswers(database, account, practice, dayMs, [understood], when);
+}
+
+/** Puts what the account would have answered from `begin` on and before `until` in place: readings, facts, verdicts. */
+async function putAnswers(
+  owner: pg.Client,
+  fleet: readonly PastNode[],
+  from: number,
+  begin: number,
+  until: number,
+): Promise<void> {
+  const every = dayMs / askedPerDay;
+  await owner.query("begin");
+  const { rows } = await owner.query<{ last: string }>("select max(id) as last from reading");
+  const last = rows[0]?.last;
+  await owner.query(
+    `insert into reading (network, account, source, started_at, finished_at, http_status, outcome, reason, sha256, size, redactor, n, hash)
+     select network, account, source, at, at, http_status, outcome, reason, sha256, size, redactor, 0, ''
+     from (select * from reading order by id limit 1) first,
+       generate_series($1::timestamptz, $2::timestamptz - interval '1 second', make_interval(secs => $3)) at order by at`,
+    [new Date(begin), new Date(until), every / 1000],
+  );
+  await owner.query(
+    "insert into reading_body (reading_id, body) select id, '{}' from reading where id > $1 order by id",
+    [last],
+  );
+  await owner.query(
+    `insert into fact (reading_id, network, account, network_node_id, metric, kind, value, text, unit, scale, day, derived, parser, as_of)
+     select reading.id, first.network, first.account, first.network_node_id, metric, kind,
+       case when metric = 'points' then round(extract(epoch from finished_at - $2) * 1000 / $3) * ${pointsPerAsk} else value end,
+       case when metric <> 'verdict' then text
+         when mod(extract(epoch from finished_at) / 86400 + node.slot, 40) < 1 then 'Disconnected' else 'Good' end,
+       unit, scale, day, derived, parser, finished_at
+     from reading cross join (select * from fact where reading_id = (select min(id) from reading)) first
+     left join network_node tie on tie.network_node_id = first.network_node_id left join node on node.id = tie.node_id
+     where reading.id > $1 order by reading.id, first.id`,
+    [last, new Date(from), every],
+  );
+  const { rows: open } = await owner.query<{
+    node_id: number;
+    from_at: Date;
+    value: string;
+    reading: string;
+    as_of: Date;
+  }>(
+    "delete from layer_interval where layer = 'verdict' and to_at is null returning node_id, from_at, as_of, value, evidence ->> 'reading' as reading",
+  );
+  const stretches = open.flatMap((one) => {
+    const slot = fleet.find(({ id }) => id === one.node_id)?.slot ?? 0;
+    let timeline: Timeline = withChange([], verdictOf(one.value, one.from_at.getTime(), one.reading));
+    for (let at = begin, reading = Number(last) + 1; at < until; at += every, reading++)
+      timeline = withChange(timeline, verdictOf(verdictAt(at, slot), at, String(reading)));
+    return timeline.map((stretch) => ({ node: one.node_id, ...stretch }));
+  });
+  await owner.query(
+    `insert into layer_interval (node_id, layer, value, class, reason, from_at, to_at, as_of, evidence)
+     select node, 'verdict', value, class, reason, "from", "to", "asOf", evidence
+     from json_to_recordset($1) as one (node integer, value text, class text, reason text, "from" timestamptz,
+       "to" timestamptz, "asOf" timestamptz, evidence jsonb) order by "from", node`,
+    [JSON.stringify(stretches)],
+  );
+  await owner.query("commit");
+}
+
+function verdictOf(verdict: string, at: number, reading: string) {
+  return changeOfVerdict(verdict, practice.classOf(verdict), null, new Date(at), reading);
+}
+
+async function putRuns(owner: pg.Client, until: number): Promise<void> {
+  await owner.query(
+    `insert into run (job, due, attempts, claimed_at, finished_at, outcome)
+     select 'read practice/main', due, 1, due, due, case when extract(doy from due)::integer % 90 = 0 then 'transient' else 'ok' end
+     from generate_series($1::timestamptz, $2::timestamptz, interval '30 minutes') due on conflict do nothing`,
+    [new Date(until - 31 * dayMs), new Date(until)],
+  );
 }
 
 interface Measured {
@@ -305,16 +421,32 @@ const urls: Readonly<Record<string, (asked: Asked) => string>> = {
   gaps: () => "gaps",
 };
 
-async function sizes(database: Database): Promise<{ samples: number; bytes: number; packed: number }> {
-  const { rows } = await sql<{ samples: string; bytes: string; packed: string }>`
+interface Sizes {
+  readonly samples: number;
+  readonly bytes: number;
+  readonly parts: Readonly<Record<string, number>>;
+}
+
+/** The bytes of all that lines become, with indexes: of their rows, of packs, of hours and days, of the rest. */
+async function sizes(database: Database): Promise<Sizes> {
+  const { rows } = await sql<Record<"samples" | "open" | "packs" | "hours" | "days" | "rest", string>>`
     select (select sum(samples) from line_pack) + (select count(*) from sample where kind = 'sample') as samples,
-      (select sum(pg_total_relation_size(relid)) from (
-        select relid from pg_partition_tree('sample') union all
-        select unnest(array['line_pack', 'node_hour', 'node_day', 'layer_interval', 'node_event', 'gap', 'journal']::regclass[])
-      ) of_lines) as bytes,
-      pg_total_relation_size('line_pack') as packed`.execute(database);
+      (select sum(pg_total_relation_size(relid)) from pg_partition_tree('sample')) as open,
+      pg_total_relation_size('line_pack') as packs, pg_total_relation_size('node_hour') as hours,
+      pg_total_relation_size('node_day') as days,
+      (select sum(pg_total_relation_size(relid)) from
+        unnest(array['layer_interval', 'node_event', 'gap', 'journal']::regclass[]) relid) as rest`.execute(database);
   const [found] = rows;
-  return { samples: Number(found?.samples), bytes: Number(found?.bytes), packed: Number(found?.packed) };
+  if (found === undefined) throw new Error("sizes are one row");
+  const parts = {
+    "lines of open days": Number(found.open),
+    packs: Number(found.packs),
+    hours: Number(found.hours),
+    days: Number(found.days),
+    "layers, events, gaps and journals": Number(found.rest),
+  };
+  const bytes = Object.values(parts).reduce((one, other) => one + other, 0);
+  return { samples: Number(found.samples), bytes, parts };
 }
 
 function at95(times: readonly number[]): number {
