@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
-import { isSafeNumber, parse } from "lossless-json";
 import { z } from "zod";
 import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
 import { adapterOf } from "../networks/adapters.ts";
@@ -23,6 +22,7 @@ import {
   workloadOf,
 } from "../store/views.ts";
 import { paging, readPage } from "./paging.ts";
+import { plainJson } from "./plain-json.ts";
 import { notFound } from "./problem.ts";
 import {
   AlertList,
@@ -765,9 +765,3 @@ function nodeItem(row: Awaited<ReturnType<typeof nodeRows>>[number], layers: Lay
 }
 
 const numberIn = (text: string | null): number | null => (text === null ? null : Number(text));
-
-/** Returns the object in `text`; integers that a JSON number cannot hold become text, as everywhere in the API. */
-function plainJson(text: string): Record<string, unknown> {
-  const value = parse(text, undefined, (digits) => (isSafeNumber(digits) ? Number(digits) : digits));
-  return value as Record<string, unknown>;
-}

@@ -122,7 +122,7 @@ export function unpackLines(pack: Uint8Array): StoredLine[] {
     if (column === undefined) throw new Error("a pack lacks a column");
     const { values, end } = decodeColumn(column, count(), bytes, offset);
     offset = end;
-    const made = { values, taken: 0 };
+    const made = { values, taken: 0, same: typeof column === "string" ? column : null };
     columns.set(name, made);
     return made;
   };
@@ -131,18 +131,35 @@ export function unpackLines(pack: Uint8Array): StoredLine[] {
   const [boot, monoMs, everyS] = [decoded(own.boot, all), decoded(own.monoMs, all), decoded(own.everyS, all)];
   const indexes = decoded(own.template, all).values.map(Number);
   const lengths = lengthsOf(templates, indexes);
-  const columnsOf = new Map<number, readonly Decoded[]>();
-  const lines = indexes.map((index) => {
+  const formOf = (index: number): Form => {
     const template = templates[index];
     if (template === undefined) throw new Error("a pack lacks a template");
     const { sealed, parts, names } = template;
-    let holes = columnsOf.get(index);
-    if (holes === undefined) {
-      holes = names.map((name) => decoded(name, () => lengths.get(name) ?? 0));
-      columnsOf.set(index, holes);
+    const columnsOf = names.map((name) => decoded(name, () => lengths.get(name) ?? 0));
+    // What is the same everywhere is a part of the text between the others.
+    const form = { sealed, begin: parts[0] ?? "", holes: [] as Decoded[], ends: [] as string[] };
+    for (const [hole, column] of columnsOf.entries()) {
+      const end = parts[hole + 1] ?? "";
+      if (column.same !== null) {
+        if (form.ends.length === 0) form.begin += column.same + end;
+        else form.ends[form.ends.length - 1] += column.same + end;
+      } else {
+        form.holes.push(column);
+        form.ends.push(end);
+      }
     }
-    let line = parts[0] ?? "";
-    for (let hole = 0; hole < holes.length; hole++) line += take(holes[hole] as Decoded) + (parts[hole + 1] ?? "");
+    return form;
+  };
+  const forms = new Map<number, Form>();
+  const lines = indexes.map((index) => {
+    let form = forms.get(index);
+    if (form === undefined) {
+      form = formOf(index);
+      forms.set(index, form);
+    }
+    const { sealed, holes, ends } = form;
+    let line = form.begin;
+    for (let hole = 0; hole < holes.length; hole++) line += take(holes[hole] as Decoded) + ends[hole];
     return {
       n: Number(take(n)),
       at: Number(take(at)),
@@ -159,6 +176,16 @@ export function unpackLines(pack: Uint8Array): StoredLine[] {
 interface Decoded {
   readonly values: readonly string[];
   taken: number;
+  /** The value where it is the same everywhere. */
+  readonly same: string | null;
+}
+
+/** A template whose values of one kind only are a part of it: the text before, and the text after each other value. */
+interface Form {
+  readonly sealed: 0 | 1;
+  readonly begin: string;
+  readonly holes: readonly Decoded[];
+  readonly ends: readonly string[];
 }
 
 function take(column: Decoded): string {
@@ -463,14 +490,20 @@ function decodeNumbers(
   const length = count - order;
   const end = offset + length * width;
   if (length < 0 || end > bytes.length) throw new Error("a column of a pack is too short");
-  let values = Array.from({ length }, (_, index) => {
+  const values = new Array<number>(count);
+  for (let index = 0; index < length; index++) {
     let code = 0;
     for (let plane = width - 1; plane >= 0; plane--) code = code * 256 + (bytes[offset + plane * length + index] ?? 0);
-    return (code % 2 === 1 ? -(code + 1) / 2 : code / 2) * divisor;
-  });
-  for (const start of starts.toReversed()) {
-    let sum = start;
-    values = [start, ...values.map((value) => (sum += value))];
+    values[order + index] = (code % 2 === 1 ? -(code + 1) / 2 : code / 2) * divisor;
+  }
+  // The differences of each order, from the last one on, become those of the order before it.
+  for (let begin = order - 1; begin >= 0; begin--) {
+    let sum = starts[begin] as number;
+    values[begin] = sum;
+    for (let index = begin + 1; index < count; index++) {
+      sum += values[index] as number;
+      values[index] = sum;
+    }
   }
   return { values, end };
 }

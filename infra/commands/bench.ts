@@ -5,13 +5,14 @@ import { parseArgs } from "node:util";
 import type { Bench, Figure } from "../../test/bench/figure.ts";
 import { checkout } from "../engine/environment.ts";
 import { BadInput } from "../problem.ts";
+import { keepMeasured } from "./measured.ts";
 import { prepare } from "./prepare.ts";
 import { progressOn } from "./progress.ts";
 
 export const usage = `npm run bench -- [name...] [--json] [--scale x] [--quick]
 
 Runs the named benchmarks, or all of them. Each prints one line for every figure, with the floor it was measured
-against in the same run.
+against in the same run; at full scale they are kept in docs/measured/bench-<name>.json too.
   --json     one JSON object for every figure
   --scale x  a fraction of the full count, for a quick look; targets are judged at full scale only
   --quick    the same as --scale 0.1
@@ -50,10 +51,13 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const name of positionals.length > 0 ? positionals : known.toSorted()) {
     const module = (await import(pathToFileURL(join(folder, `${name}.bench.ts`)).href)) as { bench: Bench };
     await progress.step(`bench ${name}`, async (say) => {
+      const figures: Figure[] = [];
       for await (const figure of module.bench({ scale, say })) {
+        figures.push(figure);
         process.stdout.write(`${values.json ? JSON.stringify(figure) : readable(figure)}\n`);
         if (scale === 1 && figure.met === false) missed++;
       }
+      if (scale === 1) await keepMeasured(`bench-${name}`, { bench: name, figures });
     });
   }
   if (missed > 0) progress.note(`${missed} ${missed === 1 ? "target was" : "targets were"} missed.`);

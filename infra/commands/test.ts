@@ -1,13 +1,14 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { fullCounts } from "../../test/counts.ts";
 import { checkout } from "../engine/environment.ts";
 import { ensurePrograms } from "../packages.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
 import { preparations } from "./make-ready.ts";
+import { keepMeasured } from "./measured.ts";
 import { prepare } from "./prepare.ts";
 import { type Progress, progressOn } from "./progress.ts";
 
@@ -38,7 +39,10 @@ export async function main(args: readonly string[]): Promise<number> {
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
   const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
   const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
-  if (code === 0) await record(suite, full.counts, (await readFile(summary, "utf8")).trim());
+  if (code === 0) {
+    const result = (await readFile(summary, "utf8")).trim();
+    await keepMeasured(suite, { suite, result, counts: full.counts });
+  }
   await rm(summary, { force: true });
   return code;
 }
@@ -109,13 +113,4 @@ async function runTests(filters: readonly string[], counts: Readonly<Record<stri
     child.on("close", resolve);
   });
   return code ?? 1;
-}
-
-/** Keeps what a full run showed, for the docs: which counts, of which commit, on which day (UTC). */
-async function record(suite: string, counts: Readonly<Record<string, string>>, result: string): Promise<void> {
-  const { stdout } = await promisify(execFile)("git", ["rev-parse", "--short", "HEAD"], { cwd: checkout });
-  const folder = join(checkout, "docs", "measured");
-  await mkdir(folder, { recursive: true });
-  const measured = { suite, result, counts, commit: stdout.trim(), date: new Date().toISOString().slice(0, 10) };
-  await writeFile(join(folder, `${suite}.json`), `${JSON.stringify(measured, null, 2)}\n`);
 }

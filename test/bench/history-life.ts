@@ -1,6 +1,4 @@
-import { hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
-import { constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { crc32c } from "../../cloud-init/agent/crc32c.ts";
 import type { JournalLine } from "../../cloud-init/agent/line.ts";
 import { watchedEvents } from "../../collector/alerts/rules.ts";
@@ -28,7 +26,7 @@ export interface LifeAsked {
   readonly as: "packs" | "lines";
 }
 
-/** A row of `line_pack` of one journal. */
+/** A row of `line_pack`. */
 export interface LivedPack {
   readonly first: number;
   readonly last: number;
@@ -45,8 +43,8 @@ export interface LivedPack {
 /** What a life's stretch of time gives. Evidence names the journal of the life's first node. */
 export interface LivedPart {
   readonly life: number;
-  /** Of each journal, day by day. */
-  readonly packs: readonly (readonly LivedPack[])[];
+  /** Day by day, of the life's first node: the others keep the same bytes. */
+  readonly packs: readonly LivedPack[];
   /** Of each journal, where lines were asked for. */
   readonly lines: readonly (readonly string[])[];
   readonly hours: readonly Rollup[];
@@ -71,7 +69,8 @@ class Life {
   readonly #lines: Generator<LivedLine>;
   readonly #rules: LineRules;
   readonly #lateMs: number;
-  readonly #twins: { readonly journal: string; chain: Uint8Array; checked: boolean }[];
+  readonly #journals: readonly string[];
+  #chain: Uint8Array;
   readonly #timelines = new Map<string, Timeline>();
   #held: LivedLine | undefined;
   #day: number;
@@ -83,7 +82,8 @@ class Life {
     this.#lines = nodeLife({ journal, from, everySeconds, random: randomFrom(life + 1) });
     this.#rules = order.rules;
     this.#lateMs = order.lateMs;
-    this.#twins = journals.map((one) => ({ journal: one, chain: journalBeginning(one), checked: false }));
+    this.#journals = journals;
+    this.#chain = journalBeginning(journal);
     this.#day = Math.floor(from / dayMs) * dayMs;
   }
 
@@ -95,15 +95,15 @@ class Life {
       [],
     ];
     const events: LivedPart["events"][number][] = [];
-    const packs = this.#twins.map((): LivedPack[] => []);
-    const texts = this.#twins.map((): string[] => []);
+    const packs: LivedPack[] = [];
+    const texts = this.#journals.map((): string[] => []);
     let latest: Folded["latest"] = null;
     let identity: LivedPart["identity"] = null;
     for (; this.#day < until; this.#day += dayMs) {
       const lived = this.#linesOfDay();
       if (as === "lines") {
-        for (const [index, { journal }] of this.#twins.entries())
-          for (const { text } of lived) texts[index]?.push(renamed(text, this.#twins[0]?.journal ?? "", journal));
+        for (const [index, journal] of this.#journals.entries())
+          for (const { text } of lived) texts[index]?.push(renamed(text, this.#journals[0] ?? "", journal));
         continue;
       }
       const lines = lived.map(({ line }) => line);
@@ -128,7 +128,7 @@ class Life {
       }
       for (const { n, at, event } of lines)
         if (event !== undefined && watchedEvents.includes(event.name)) events.push({ at, name: event.name, n });
-      for (const [index, pack] of this.#packed(lived).entries()) packs[index]?.push(pack);
+      packs.push(this.#packed(lived));
     }
     const open = [...this.#timelines].flatMap(([layer, timeline]) => timeline.map((one) => ({ ...one, layer })));
     return {
@@ -161,10 +161,7 @@ class Life {
     }
   }
 
-  /** Returns the day's pack of each node that lives this life. */
-  #packed(lived: readonly LivedLine[]): LivedPack[] {
-    const [first] = this.#twins;
-    if (first === undefined) throw new Error("a life has a node");
+  #packed(lived: readonly LivedLine[]): LivedPack {
     const of = (kind: JournalLine["kind"]): Buffer => {
       const own = lived.filter(({ line }) => line.kind === kind);
       return own.length === 0 ? Buffer.alloc(0) : packLines(own.map(storedLine));
@@ -181,29 +178,8 @@ class Life {
       samples,
       events: lived.length - samples,
     };
-    first.chain = lived.reduce((chain, { text }) => linkLine(chain, text), first.chain);
-    const packs = [{ ...same, chain: first.chain, sampleLines, eventLines }];
-    const others = this.#twins.slice(1);
-    if (others.length === 0) return packs;
-    const bytes = lived.map(({ text }) => Buffer.from(text));
-    for (const twin of others) {
-      twin.chain = linkRenamed(twin.chain, bytes, first.journal, twin.journal);
-      const [ownSamples, ownEvents] = [sampleLines, eventLines].map((pack) =>
-        renamedPack(pack, first.journal, twin.journal),
-      );
-      if (ownSamples === undefined || ownEvents === undefined) throw new Error("a pack has two parts");
-      if (!twin.checked) {
-        // Once for each node: the short way gives what the lines themselves give.
-        const lines = lived.map((one) => ({ ...one, text: renamed(one.text, first.journal, twin.journal) }));
-        const chain = lines.reduce((link, { text }) => linkLine(link, text), journalBeginning(twin.journal));
-        const pack = packLines(lines.filter(({ line }) => line.kind === "sample").map(storedLine));
-        if (!pack.equals(ownSamples) || !chain.equals(twin.chain))
-          throw new Error("a twin's pack is not that of its lines");
-        twin.checked = true;
-      }
-      packs.push({ ...same, chain: twin.chain, sampleLines: ownSamples, eventLines: ownEvents });
-    }
-    return packs;
+    this.#chain = lived.reduce((chain, { text }) => linkLine(chain, text), this.#chain);
+    return { ...same, chain: this.#chain, sampleLines, eventLines };
   }
 }
 
@@ -217,32 +193,6 @@ const crcBytes = ',"crc":"00000000"}'.length;
 function renamed(text: string, from: string, to: string): string {
   const open = text.slice(0, -crcBytes).replaceAll(from, to);
   return `${open},"crc":"${crc32c(Buffer.from(open)).toString(16).padStart(8, "0")}"}`;
-}
-
-const chainBytes = 32;
-
-/** Returns the chain after these lines as another journal has them. */
-function linkRenamed(chain: Uint8Array, lines: readonly Buffer[], from: string, to: string): Uint8Array {
-  let link = chain;
-  for (const line of lines) {
-    const bytes = Buffer.allocUnsafe(chainBytes + line.length);
-    bytes.set(link);
-    bytes.set(line, chainBytes);
-    for (let at = line.indexOf(from); at !== -1; at = line.indexOf(from, at + 1))
-      bytes.write(to, chainBytes + at, "latin1");
-    const crc = crc32c(bytes.subarray(chainBytes, bytes.length - crcBytes));
-    bytes.write(crc.toString(16).padStart(8, "0"), bytes.length - '00000000"}'.length);
-    link = hash("sha256", bytes, "buffer");
-  }
-  return link;
-}
-
-/** Returns a pack as another journal has it: the journal's name stands in its head alone. */
-function renamedPack(pack: Buffer, from: string, to: string): Buffer {
-  if (pack.length === 0) return pack;
-  const bytes = zstdDecompressSync(pack);
-  for (let at = bytes.indexOf(from); at !== -1; at = bytes.indexOf(from, at + 1)) bytes.write(to, at, "latin1");
-  return zstdCompressSync(bytes, { params: { [zlib.ZSTD_c_compressionLevel]: 6, [zlib.ZSTD_c_checksumFlag]: 1 } });
 }
 
 const order = workerData as LivesOrder;

@@ -8,7 +8,7 @@ import { packVersion } from "../../collector/store/pack.ts";
 import { columnsOf } from "../../collector/store/rollups.ts";
 import type { LayerStretch, LifeAsked, LivedPack, LivedPart, LivesOrder } from "./history-life.ts";
 
-/** A node of the benchmark; nodes of one life have the same noise. */
+/** A node of the benchmark; nodes of one life have the same noise, and the same bytes in the packs of their past. */
 export interface PastNode {
   readonly id: number;
   readonly slot: number;
@@ -148,11 +148,7 @@ async function putPacks(
   journalIds: ReadonlyMap<string, number>,
 ): Promise<void> {
   const all = parts.flatMap(({ life, packs }) =>
-    (byLife.get(life) ?? []).map((node, index) => ({
-      node,
-      journal: journalIds.get(node.journal) ?? 0,
-      packs: packs[index] ?? [],
-    })),
+    (byLife.get(life) ?? []).map((node) => ({ node, journal: journalIds.get(node.journal) ?? 0, packs })),
   );
   const days = all[0]?.packs.length ?? 0;
   for (let day = 0; day < days; day++) {
