@@ -5,13 +5,20 @@ import { ensureCli } from "../../infra/engine/cli.ts";
 import { cacheFolder, checkout, ensureHome, type Home } from "../../infra/engine/environment.ts";
 import { runPulumi } from "../../infra/engine/stack.ts";
 import { makeProject } from "../harness/project.ts";
+import { onClouds } from "./engine/clouds.ts";
 import { type BenchContext, type Figure, figure, median, timed } from "./figure.ts";
 
 /**
  * The real engine with our program and plugin: an unchanged preview of three nodes, and an `up` from three to four. The
  * floor is the same engine with a bare program of as many component resources, which needs no plugin and makes nothing.
+ * Then machines on stand-in clouds.
  */
-export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
+export async function* bench(context: BenchContext): AsyncIterable<Figure> {
+  yield* ofNodes(context);
+  yield* onClouds(context);
+}
+
+async function* ofNodes({ scale, say }: BenchContext): AsyncIterable<Figure> {
   const n = Math.max(2, Math.round(10 * scale));
   const project = await makeProject();
   const plain = await makePlain();
