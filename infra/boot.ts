@@ -109,7 +109,7 @@ export function bootProblems(
       problem(
         `gradientlab:fleet.access.keys.${name}`,
         undefined,
-        `is missing, and the machines of ${path.split(".").at(-1)} would let no ${name} in.`,
+        `is missing, and the machines would let no ${name} in.`,
         `Add the public key to access.keys.${name}.`,
       ),
     );
@@ -142,7 +142,7 @@ export function collectorHostBoot(spec: NodeSpec, { keys }: BootParts): Boot {
 export function collectorHostProblems({ keys }: BootParts): Problem[] {
   if (keys.operator.length > 0) return [];
   const path = "gradientlab:fleet.access.keys.operator";
-  const message = `${path} is missing, and the collector's machine would let no operator in.`;
+  const message = `${path} is missing, and the machines would let no operator in.`;
   return [{ path, value: undefined, message, fix: "Add the public key to access.keys.operator." }];
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { dateOf, daysBetween, longestMonthHours } from "./calendar.ts";
 import { type CostLine, costLines, freeUntil, sumOf, type Uses } from "./cost.ts";
 import { forecast } from "./forecast.ts";
-import type { Ledger } from "./ledger.ts";
+import { type Ledger, sourceOf } from "./ledger.ts";
 import { dollars } from "./money.ts";
 import { phaseAt } from "./phase.ts";
 import { priceOf } from "./price.ts";
@@ -131,6 +131,7 @@ export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, a
     warnings: [
       ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, whole, ledgers, at)),
       ...standInWarnings(wanted, ledgers, at),
+      ...quotedWarnings(wanted, ledgers, at),
       ...ageWarnings(wanted, ledgers, at),
       ...endWarnings(wanted, ledgers, at),
     ],
@@ -306,7 +307,7 @@ function limitExcesses(before: Demand | null, wanted: Demand, ledgers: Ledgers):
     const limits = [
       ...(ledger?.limits ?? [])
         .filter(({ quantity }) => account.limits[quantity] === undefined)
-        .map((limit) => ({ ...limit, from: `${limit.source}, checked ${limit.checkedOn}`, since: limit.checkedOn })),
+        .map((limit) => ({ ...limit, from: `${sourceOf(limit)}, checked ${limit.checkedOn}`, since: limit.checkedOn })),
       ...Object.entries(account.limits).map(([quantity, value]) => ({
         quantity,
         value,
@@ -532,6 +533,29 @@ function standInWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
   });
 }
 
+/** Returns a sentence for each ledger with entries that the bill rests on and that were not read from the provider. */
+function quotedWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
+  const quoted = new Map<string, Map<string, Set<string>>>();
+  for (const account of Object.values(wanted.accounts)) {
+    const { provider } = account;
+    const add = (quoter: string | undefined, what: string): void => {
+      if (quoter === undefined) return;
+      const byQuoter = quoted.get(provider) ?? new Map<string, Set<string>>();
+      quoted.set(provider, byQuoter.set(quoter, (byQuoter.get(quoter) ?? new Set()).add(what)));
+    };
+    for (const { quantity, region, price, allowance, billedUnitHours } of linesOf(account, account.uses, ledgers, at)) {
+      const title = ledgers.get(provider)?.quantities[quantity]?.title ?? quantity;
+      if (billedUnitHours > 0n)
+        add(price?.quotedBy, `the price of ${title}${price?.region === undefined ? "" : ` in ${region}`}`);
+      if (account.free[quantity] === undefined) add(allowance?.quotedBy, `what is free of ${title}`);
+    }
+  }
+  return [...quoted].map(([provider, byQuoter]) => {
+    const parts = [...byQuoter].map(([quoter, whats]) => `${[...whats].join(", ")} (${quoter})`);
+    return `The ledger of ${provider} has this from others who quote the provider, not from its own pages: ${parts.join("; ")}. Compare it with those pages or your account before you rely on it.`;
+  });
+}
+
 /** Returns how prices come into a ledger: by the command where the provider's price list has them, else by hand. */
 function howToAdd(provider: string, region: string, ledger: Ledger | undefined, quantities: readonly string[]): string {
   const listed = quantities.every((quantity) =>
@@ -588,8 +612,8 @@ function endWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
       const { counts, host } = fitOf(null, wanted, ledgers, end);
       const patch = Object.entries(counts)
         .filter(([name, count]) => count !== wanted.groups[name]?.count)
-        .map(([name, count]) => `pulumi config set --path '${root}.groups.${name}.count' ${count}`);
-      if (!host && wanted.host !== null) patch.push(`pulumi config rm --path '${root}.collector'`);
+        .map(([name, count]) => `npx pulumi config set --path '${root}.groups.${name}.count' ${count}`);
+      if (!host && wanted.host !== null) patch.push(`npx pulumi config rm --path '${root}.collector'`);
       return `${ending} These counts fit what follows:\n${patch.map((line) => `  ${line}`).join("\n")}`;
     });
 }

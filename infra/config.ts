@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { WorkloadDescriptor } from "../cloud-init/workloads/descriptor.ts";
 import { microUsd } from "./money.ts";
+import { networkTerms } from "./network-terms.ts";
 import { windDown } from "./phase.ts";
 import { BadInput, type Problem, problemsOf, quoted } from "./problem.ts";
 import type { ProviderFacts } from "./providers/provider.ts";
@@ -134,7 +135,7 @@ export function parseConfig(
         path: key,
         value: quoted(raw[key]),
         message: `${key} is the short form of the config, and ${keys.fleet} is set too.`,
-        fix: `Keep one of the two: run \`pulumi config rm ${key}\`, or \`pulumi config rm ${keys.fleet}\`.`,
+        fix: `Keep one of the two: run \`npx pulumi config rm ${key}\`, or \`npx pulumi config rm ${keys.fleet}\`.`,
       });
   } else if (short.length > 0) {
     config = { ...noFleet, groups: shortGroup(raw, known, problems) };
@@ -197,7 +198,7 @@ function shortGroup(raw: Readonly<Record<string, string>>, known: Known, problem
       path: keys.count,
       value: undefined,
       message: `${keys.count} is missing, and ${keys.provider} and ${keys.region} belong to it.`,
-      fix: `Run \`pulumi config set ${keys.count} 3\`.`,
+      fix: `Run \`npx pulumi config set ${keys.count} 3\`.`,
     });
   else if (!/^[0-9]{1,4}$/.test(text) || count > 1000)
     problems.push({
@@ -307,7 +308,7 @@ function fieldsAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string
 function fleetProblems(fleet: unknown, known: Known): Problem[] {
   if (!isFields(fleet)) return [];
   const problems: Problem[] = [];
-  const { groups, phase, phases, accounts, collector, placements } = fleet;
+  const { groups, phase, phases, accounts, collector, placements, acknowledge } = fleet;
   if (isFields(groups))
     for (const [name, group] of Object.entries(groups)) {
       const path = `${keys.fleet}.groups.${name}`;
@@ -326,6 +327,7 @@ function fleetProblems(fleet: unknown, known: Known): Problem[] {
       problems.push(...accountProblems(provider, account, `${keys.fleet}.accounts.${provider}`, known));
   if (isFields(collector)) problems.push(...collectorProblems(collector, known));
   problems.push(...openProblems(fleet));
+  if (isFields(acknowledge)) problems.push(...acknowledgeProblems(acknowledge, known));
   if (isFields(placements))
     for (const key of Object.keys(placements))
       if (!nodeKeyPattern.test(key))
@@ -410,6 +412,20 @@ function openProblems({ access, acknowledge }: Fields): Problem[] {
       },
     ];
   });
+}
+
+/** What nobody asks for is not acknowledged by it: a name that is mistyped would look as if it were. */
+function acknowledgeProblems(acknowledge: Fields, known: Known): Problem[] {
+  const terms = [...known.providers.values()].flatMap((facts) => facts.terms.map(({ name }) => name));
+  const names = [...terms, ...Object.values(networkTerms).map(({ name }) => name), "sshFromAnywhere"];
+  return Object.entries(acknowledge)
+    .filter(([name]) => !names.includes(name))
+    .map(([name, value]) => ({
+      path: `${keys.fleet}.acknowledge.${name}`,
+      value: quoted(value),
+      message: `${keys.fleet}.acknowledge.${name} is nothing to acknowledge.`,
+      fix: chooseOf("name", name, names),
+    }));
 }
 
 function accountProblems(provider: string, account: unknown, path: string, known: Known): Problem[] {

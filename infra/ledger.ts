@@ -9,8 +9,10 @@ import { BadInput, problemsOf } from "./problem.ts";
 /** A decimal with at most nine digits behind the point, so that it is a whole number of billionths. */
 const Decimal = z.string().regex(/^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$/, 'Write a decimal in quotes such as "0.0084"');
 
+/** Where an entry is from. One that could not be read there itself names in `quotedBy` who says that it stands there. */
 const dated = {
   source: z.string().min(1),
+  quotedBy: z.string().min(1).optional(),
   checkedOn: z.iso.date(),
 };
 
@@ -97,6 +99,11 @@ export type Ledger = z.infer<typeof Ledger>;
 export type Allowance = z.infer<typeof Allowance>;
 export type Price = z.infer<typeof Price>;
 export type Limit = z.infer<typeof Limit>;
+
+/** Returns where an entry is from, in words: its source, and who quotes it where it was not read there itself. */
+export function sourceOf({ source, quotedBy }: Pick<Price, "source" | "quotedBy">): string {
+  return quotedBy === undefined ? source : `${source}, as quoted by ${quotedBy}`;
+}
 
 /** Returns the ledger in `value`. Throws `BadInput` with every mistake, each with its path in `file`. */
 export function parseLedger(value: unknown, file: string): Ledger {

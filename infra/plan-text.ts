@@ -27,7 +27,12 @@ export function asText({ plan, ledgers, at, refusals, warnings, months }: ToldPl
   return parts.join("\n\n");
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 function groupsText({ groups }: FleetPlan): string {
+  if (groups.length === 0) return "The config names no groups: there is nothing to make.";
   const lines = groups.map(({ name, nodes, workload, provider, network }) => [
     name,
     `${nodes.length} × ${workload} on ${provider}, network ${network ?? "none"}`,
@@ -88,8 +93,10 @@ export function asMermaid({ plan, ledgers, at }: ToldPlan): string {
   };
   const priced = new Set(rows.map(({ name }) => name));
   for (const { name, account, nodes, payMicroUsd } of rows)
-    lines.push(`  ${box(account)} --> ${box(`${name}: ${nodes} machines, ${dollars(payMicroUsd)} a month`)}`);
+    lines.push(
+      `  ${box(account)} --> ${box(`${name}: ${counted(nodes, "machine")}, ${dollars(payMicroUsd)} a month`)}`,
+    );
   for (const { name, provider, nodes } of plan.groups)
-    if (!priced.has(name)) lines.push(`  ${box(provider)} --> ${box(`${name}: ${nodes.length} nodes`)}`);
+    if (!priced.has(name)) lines.push(`  ${box(provider)} --> ${box(`${name}: ${counted(nodes.length, "node")}`)}`);
   return lines.join("\n");
 }

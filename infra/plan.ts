@@ -85,7 +85,10 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
     planGroup(group, config, found(around.providers, group.provider), around, parts, refusals),
   );
   const collector = typeof config.collector === "string" ? null : planHost(config.collector, config, around, parts);
-  if (collector !== null) refusals.push(...collectorHostProblems(parts));
+  if (collector !== null)
+    refusals.push(
+      ...collectorHostProblems(parts).filter(({ path }) => refusals.every((refusal) => refusal.path !== path)),
+    );
   const sites: SiteSpec[] = [];
   const shared: PriceLine[] = [];
   for (const provider of providersOf(config)) {

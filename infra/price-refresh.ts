@@ -110,10 +110,12 @@ export function refreshedPrices(
       );
       continue;
     }
+    // What is read in the list itself is quoted by nobody.
+    const { quotedBy: _, ...entry } = price;
     prices.push({
       before: isNew ? null : price,
       after: {
-        ...price,
+        ...entry,
         // A number that is the same stays as it is written.
         value: now === then ? price.value : first.value,
         source: around.sourceOf(key),
@@ -150,7 +152,7 @@ export function ledgerText(text: string, prices: readonly Price[]): string {
   return text.replace(list, () => `  "prices": [\n${entries.join(",\n")}\n  ]`);
 }
 
-const order = ["quantity", "value", "unit", "currency", "region", "readIn", "key", "source", "checkedOn"];
+const order = ["quantity", "value", "unit", "currency", "region", "readIn", "key", "source", "quotedBy", "checkedOn"];
 
 function orderedFields(price: Price): [string, unknown][] {
   return Object.entries(price).toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b));

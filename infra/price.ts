@@ -1,5 +1,5 @@
 import type { PriceLine } from "./inventory.ts";
-import type { Ledger, Price } from "./ledger.ts";
+import { type Ledger, type Price, sourceOf } from "./ledger.ts";
 import type { Usage } from "./providers/provider.ts";
 
 /** The hours of the month that list prices a month are given for, so that a price does not change with the calendar. */
@@ -48,6 +48,6 @@ export function listPrices(usage: readonly Usage[], region: string, ledger: Ledg
     const micro = costOf(price, ledger, BigInt(amount) * BigInt(nominalHours), nominalHours);
     if (micro === 0n) return [];
     const item = ledger.quantities[quantity]?.title ?? quantity;
-    return [{ item, microUsdPerMonth: Number(micro), source: price.source, checkedOn: price.checkedOn }];
+    return [{ item, microUsdPerMonth: Number(micro), source: sourceOf(price), checkedOn: price.checkedOn }];
   });
 }

@@ -1,6 +1,7 @@
 import { type Demand, type Ledgers, reduced } from "./budget.ts";
 import { dateOf, monthHours } from "./calendar.ts";
 import { type CostLine, costLines, freeUntil, sumOf } from "./cost.ts";
+import { type Allowance, type Price, sourceOf } from "./ledger.ts";
 import { dollars } from "./money.ts";
 import { phaseAt } from "./phase.ts";
 
@@ -86,23 +87,39 @@ function factsOf(
         const stands = price.readIn !== undefined && price.readIn !== region;
         const where = stands ? `${region}, as in ${price.readIn}` : (price.region ?? price.readIn);
         const what = where === undefined ? title : `${title} in ${where}`;
-        const { source, checkedOn } = price;
-        facts.set(what, { what, value: `$${price.value} per ${price.unit}`, source, checkedOn });
+        const { checkedOn } = price;
+        facts.set(what, { what, value: priceText(price), source: sourceOf(price), checkedOn });
       }
       if (allowance !== null) {
         const until = freeUntil(allowance, account);
         const what = `${title}, free`;
-        const { source, checkedOn } = allowance;
+        const { checkedOn } = allowance;
         const own = account.free[quantity];
         facts.set(what, {
           what,
-          value: `${own ?? allowance.value} ${allowance.unit} a month${until === null ? "" : ` until ${dateOf(until)}`}`,
-          source: own === undefined ? source : `the config, in place of ${allowance.value} of ${source}`,
+          value: `${freeText(own ?? allowance.value, allowance.unit)}${until === null ? "" : ` until ${dateOf(until)}`}`,
+          source:
+            own === undefined
+              ? sourceOf(allowance)
+              : `the config, in place of ${allowance.value} of ${sourceOf(allowance)}`,
           checkedOn,
         });
       }
     }
   return [...facts.values()].toSorted((a, b) => (a.what < b.what ? -1 : 1));
+}
+
+/** Returns a price in words: `$0.005 an hour`, `$0.04 a month for each GiB`. */
+function priceText({ value, unit }: Price): string {
+  const [what, time] = unit.split("-");
+  return `$${value} ${time === "hour" ? "an hour" : `a ${time}`}${what === "count" ? "" : ` for each ${what}`}`;
+}
+
+/** Returns what is free each month in words: `750 hours each month`, `200 GiB each month`. */
+function freeText(value: number, unit: Allowance["unit"]): string {
+  const [what, time] = unit.split("-");
+  const parts = [String(value), what === "count" ? "" : what, time === "hour" ? "hours" : "", "each month"];
+  return parts.filter((part) => part !== "").join(" ");
 }
 
 /** Returns the report as text: the table of the groups, the sum against the phase's budget, and the facts. */

@@ -32,7 +32,7 @@ const Dollars = z
   .meta({ description: "An amount in US dollars: a whole number, or a decimal in quotes." });
 
 const instant = "Write a date such as 2026-12-31, or an instant such as 2026-12-31T18:00:00Z, in quotes";
-const Instant = z.union([z.iso.date(), z.iso.datetime({ offset: true })], instant);
+const Instant = z.union([z.iso.date(instant), z.iso.datetime({ offset: true, error: instant })], instant);
 
 const Size = z.union(
   [
@@ -160,6 +160,8 @@ const Account = z
   )
   .meta({ description: "One tenancy, billing account or subscription." });
 
+const read = "Write true, or the date on which you read the terms, in quotes";
+
 /** The structured value `gradientlab:fleet`. */
 export const Fleet = strictly(
   {
@@ -186,7 +188,7 @@ export const Fleet = strictly(
     acknowledge: z
       .record(
         z.string(),
-        z.union([z.literal(true), z.iso.date()], "Write true, or the date on which you read the terms, in quotes"),
+        z.union([z.literal(true), z.iso.date(read)], read),
         "Write what you acknowledge as fields: a name and true",
       )
       .optional(),

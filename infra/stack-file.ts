@@ -1,5 +1,5 @@
 import { parseDocument } from "yaml";
-import { BadInput } from "./problem.ts";
+import { BadInput, quoted } from "./problem.ts";
 
 /**
  * Returns the config in the text of a stack's file `Pulumi.<stack>.yaml` as the engine hands it to the program: texts by
@@ -21,7 +21,7 @@ export function readStackFile(
       }),
     );
   const value: unknown = document.toJS();
-  const given = (value as { readonly config?: Readonly<Record<string, unknown>> } | null)?.config ?? {};
+  const given = configIn(value, name);
   const config: Record<string, string> = {};
   const secret: string[] = [];
   for (const [key, each] of Object.entries(given)) {
@@ -29,6 +29,28 @@ export function readStackFile(
     else config[key] = typeof each === "string" ? each : JSON.stringify(each);
   }
   return { config, secret };
+}
+
+/** What the engine itself keeps in a stack's file. */
+const enginesOwn = ["config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment"];
+
+/** Returns the config in a stack's file; nothing where the file is empty. Throws `BadInput` where it is another file. */
+function configIn(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  const refuse = (path: string, found: unknown, message: string): never => {
+    const fix = "Write the fields below config:, as docs/examples/pilot.yaml has them.";
+    throw new BadInput(name, [{ path, value: quoted(found), message, fix }]);
+  };
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value))
+    return refuse("config", value, "It holds no fields, and a stack's file has a field config.");
+  const fields = value as Readonly<Record<string, unknown>>;
+  const [other] = Object.keys(fields).filter((field) => !enginesOwn.includes(field));
+  if (fields.config === undefined && other !== undefined)
+    return refuse(other, fields[other], `${other} stands at the top, where a stack's file has a field config.`);
+  const config = fields.config ?? {};
+  if (typeof config !== "object" || Array.isArray(config))
+    return refuse("config", config, `config is ${quoted(config)}.`);
+  return config as Readonly<Record<string, unknown>>;
 }
 
 function isEncrypted(value: unknown): boolean {

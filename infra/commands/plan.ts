@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -35,8 +35,17 @@ export async function main(args: readonly string[], at: Date = new Date()): Prom
       mermaid: { type: "boolean", default: false },
     },
   });
+  if (values.json && values.mermaid)
+    throw new BadInput("The command", [
+      {
+        path: "--mermaid",
+        value: "true",
+        message: "--json and --mermaid are both given.",
+        fix: "Choose one of the two.",
+      },
+    ]);
   const file = values.file ?? join(checkout, `Pulumi.${values.stack}.yaml`);
-  if (!existsSync(file)) {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
     const path = values.file === undefined ? "--stack" : "--file";
     const value = values.file ?? values.stack;
     throw new BadInput("The command", [

@@ -65,7 +65,7 @@ describe("a config without mistakes", () => {
       access: { sshFrom: ["203.0.113.4/32", "198.51.100.0/24"], keys: { operator: ["ssh-ed25519 AAAAC3Nza me"] } },
       collector: { external: true },
       placements: { "home/0": { domain: "a", shape: "b" } },
-      acknowledge: { practice: true, terms: "2026-11-20" },
+      acknowledge: { gradient: true, gcp: "2026-11-20" },
     };
     const config = parse(fleetOf({ home: group }, more));
     expect(config.phases).toEqual({
@@ -284,7 +284,7 @@ describe("a mistake", () => {
       "both forms together",
       { "gradientlab:count": "1", "gradientlab:fleet": JSON.stringify(fleetOf({})) },
       [
-        "gradientlab:count is the short form of the config, and gradientlab:fleet is set too. Keep one of the two: run `pulumi config rm gradientlab:count`, or `pulumi config rm gradientlab:fleet`.",
+        "gradientlab:count is the short form of the config, and gradientlab:fleet is set too. Keep one of the two: run `npx pulumi config rm gradientlab:count`, or `npx pulumi config rm gradientlab:fleet`.",
       ],
     ],
     [
@@ -306,7 +306,7 @@ describe("a mistake", () => {
       "a provider without a count",
       { "gradientlab:provider": "local" },
       [
-        "gradientlab:count is missing, and gradientlab:provider and gradientlab:region belong to it. Run `pulumi config set gradientlab:count 3`.",
+        "gradientlab:count is missing, and gradientlab:provider and gradientlab:region belong to it. Run `npx pulumi config set gradientlab:count 3`.",
       ],
     ],
     [
@@ -452,6 +452,13 @@ describe("what a config may not ask for", () => {
       'gradientlab:fleet.accounts.oci is ["a","b"]. Name one account: a stack has one for each provider, and a free tier is not multiplied by several.',
     ]);
   });
+});
+
+it("refuses to acknowledge what nobody asks for, and names what was meant", () => {
+  const fleet = { schema: 1, groups: {}, acknowledge: { gpc: true, oci: "2026-11-21", sshFromAnywhere: true } };
+  expect(mistakes(fleet).map(({ message, fix }) => `${message} ${fix}`)).toEqual([
+    "gradientlab:fleet.acknowledge.gpc is nothing to acknowledge. Did you mean gcp? Choose one of: azure, gcp, gradient, oci, sshFromAnywhere.",
+  ]);
 });
 
 it("reports thirty mistakes as thirty, each with its path, its value and a fix", () => {

@@ -55,7 +55,7 @@ describe("the free tier example, when its year at Azure ends", () => {
     const { warnings, refusals } = judge(demand, demand, ledgers, near);
     expect(refusals).toEqual([]);
     expect(warnings).toContainEqual(
-      "The free period of azure/00000000-0000-0000-0000-000000000001 ends on 2027-11-15. These counts fit what follows:\n  pulumi config set --path 'gradientlab:fleet.groups.azure.count' 0",
+      "The free period of azure/00000000-0000-0000-0000-000000000001 ends on 2027-11-15. These counts fit what follows:\n  npx pulumi config set --path 'gradientlab:fleet.groups.azure.count' 0",
     );
     const after = judge(demand, demand, ledgers, new Date("2027-11-15T00:00:00Z"));
     expect(after.refusals).toEqual([]);

@@ -6,6 +6,7 @@ import { type Demand, judge } from "../../infra/budget.ts";
 import { checkout } from "../../infra/engine/environment.ts";
 import type { Ledger } from "../../infra/ledger.ts";
 import { ledgersOf } from "../../infra/ledgers.ts";
+import { reportText } from "../../infra/report.ts";
 import { known } from "./known.ts";
 import { planOf } from "./random-fleet.ts";
 
@@ -31,7 +32,7 @@ describe("what is over and is not raised", () => {
 
   it("is named with its cost, since when it is over, and what the fleet costs a day", () => {
     expect(judge(over, over, ledgers, at).refusals).toEqual([]);
-    expect(notices(over)).toEqual([
+    expect(notices(over).filter((said) => said.includes("over"))).toEqual([
       "The fleet would cost $34.34 in a month of 31 days, and the phase tight has $20.00 a month. It is over since 2026-11-15; this change does not raise it, so it passes. The fleet costs $1.11 a day.",
     ]);
   });
@@ -64,7 +65,7 @@ describe("a phase that ends", () => {
         .join();
     expect(words("2027-01-29T23:00:00Z")).toBe("");
     expect(words("2027-01-30T00:00:01Z")).toBe(
-      "The phase pilot ends on 2027-03-01. These counts fit what follows:\n  pulumi config set --path 'gradientlab:fleet.groups.far.count' 3",
+      "The phase pilot ends on 2027-03-01. These counts fit what follows:\n  npx pulumi config set --path 'gradientlab:fleet.groups.far.count' 3",
     );
   });
 
@@ -84,7 +85,7 @@ describe("a phase that ends", () => {
     const wound = { pilot: { ...phases.pilot, then: "wind-down" } };
     const last = demandOf({ far: { ...google, count: 1 } }, { phase: "pilot", phases: wound, collector: { host } });
     expect(notices(last, soon).join()).toContain(
-      "These counts fit what follows:\n  pulumi config set --path 'gradientlab:fleet.groups.far.count' 0\n  pulumi config rm --path 'gradientlab:fleet.collector'",
+      "These counts fit what follows:\n  npx pulumi config set --path 'gradientlab:fleet.groups.far.count' 0\n  npx pulumi config rm --path 'gradientlab:fleet.collector'",
     );
   });
 });
@@ -101,7 +102,7 @@ describe("a free period that ends", () => {
         .join();
     expect(words("2027-10-15T00:00:00Z")).toBe("");
     expect(words("2027-10-16T00:00:01Z")).toBe(
-      "The free period of azure/00000000-0000-0000-0000-000000000001 ends on 2027-11-15. These counts fit what follows:\n  pulumi config set --path 'gradientlab:fleet.groups.azure.count' 0",
+      "The free period of azure/00000000-0000-0000-0000-000000000001 ends on 2027-11-15. These counts fit what follows:\n  npx pulumi config set --path 'gradientlab:fleet.groups.azure.count' 0",
     );
   });
 });
@@ -123,6 +124,31 @@ describe("an entry of a ledger that is old", () => {
     expect(old(demandOf({ far: { ...google, count: 1 } }), "2026-12-01")).toEqual([]);
     expect(old(demandOf({ far: { ...google, region: "us-east1", count: 1 } }), "2026-12-01").join()).toContain(
       "This rests on 1 entry of the ledger of gcp older than 90 days, the oldest of 2025-03-06",
+    );
+  });
+});
+
+describe("an entry of a ledger that others quote the provider for", () => {
+  const quoted = (demand: Demand): readonly string[] => notices(demand).filter((said) => said.includes("from others"));
+
+  it("is told with who quotes it, where the bill rests on it", () => {
+    const traffic = { ...azure, count: 1, options: { egressGibPerMonth: 200 } };
+    expect(quoted(demandOf({ near: traffic }))).toEqual([
+      "The ledger of azure has this from others who quote the provider, not from its own pages: the price of outbound traffic a month, what is free of outbound traffic a month (c3x.dev, Azure egress bandwidth cost). Compare it with those pages or your account before you rely on it.",
+    ]);
+    const [east] = quoted(demandOf({ far: { ...google, region: "us-east1", count: 2 } }));
+    expect(east).toContain(
+      "the price of e2-micro in us-east1 (Cyclenerd/google-cloud-pricing-cost-calculator, pricing.yml)",
+    );
+    expect(
+      quoted(demandOf({ own: { ...machine, provider: "oci", region: "us-phoenix-1", size: "e4-1-2", count: 1 } })),
+    ).toEqual([]);
+  });
+
+  it("is marked in the facts of the plan's table", () => {
+    const demand = demandOf({ far: { ...google, count: 1 } });
+    expect(reportText(demand, ledgers, at)).toMatch(
+      /outbound traffic a month, free .+, as quoted by third parties, checked/,
     );
   });
 });

@@ -52,4 +52,21 @@ describe("the plan of a stack's file", () => {
     });
     expect(() => readStackFile("config:\n  a: [1\nb: 2\n", "a file")).toThrow(BadInput);
   });
+
+  it("is refused where the file is none of a stack's, with the field at which that shows", () => {
+    expect(readStackFile("", "a file").config).toEqual({});
+    expect(readStackFile("encryptionsalt: v1:x\n", "a file").config).toEqual({});
+    for (const [text, words] of [
+      ["root:x:0:0\n", "It holds no fields, and a stack's file has a field config."],
+      ["schema: 1\ngroups: {}\n", "schema stands at the top, where a stack's file has a field config."],
+      ["config: [1]\n", "config is [1]."],
+    ] as const)
+      expect(() => readStackFile(text, "a file")).toThrow(words);
+  });
+
+  it("says that there is nothing to make where the config names no group", () => {
+    const plan = planFleet(parseConfig({}, known), known);
+    const none = { plan, ledgers: ledgersOf(known.providers), at, refusals: [], warnings: [], months: [] };
+    expect(asText(none)).toBe("The config names no groups: there is nothing to make.");
+  });
 });

@@ -118,7 +118,7 @@ describe("bad input", () => {
       ] as const)
         await pulumi(`config set ${field} ${value}`);
       const mistakes = [
-        "gradientlab:count is the short form of the config, and gradientlab:fleet is set too. Keep one of the two: run `pulumi config rm gradientlab:count`, or `pulumi config rm gradientlab:fleet`.",
+        "gradientlab:count is the short form of the config, and gradientlab:fleet is set too. Keep one of the two: run `npx pulumi config rm gradientlab:count`, or `npx pulumi config rm gradientlab:fleet`.",
         `${fleet}.colour is not a known field. Choose one of: count, label, maxUnavailable, network, options, provider, region, retired, revision, size, stopped, workload.`,
         `${fleet}.network is "practise", which is not a known network. Did you mean practice? Choose one of: gradient, practice.`,
         `${fleet}.provider is "lokal", which is not a known provider. Did you mean local? Choose one of: azure, gcp, local, oci.`,
