@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { makeRoomFirst } from "./advice.ts";
 import { dateOf, daysBetween, longestMonthHours } from "./calendar.ts";
 import { type CostLine, costLines, freeUntil, sumOf, type Uses } from "./cost.ts";
 import { forecast } from "./forecast.ts";
@@ -130,6 +131,7 @@ export function judge(before: Demand | null, wanted: Demand, ledgers: Ledgers, a
     ],
     warnings: [
       ...excesses.filter(({ raised }) => !raised).map((excess) => keptSentence(excess, whole, ledgers, at)),
+      ...crowdedWarnings(before, wanted, ledgers),
       ...standInWarnings(wanted, ledgers, at),
       ...quotedWarnings(wanted, ledgers, at),
       ...ageWarnings(wanted, ledgers, at),
@@ -512,6 +514,20 @@ function newestCheck(wanted: Demand, ledgers: Ledgers): string {
     ({ provider }) => ledgers.get(provider)?.prices.map(({ checkedOn }) => checkedOn) ?? [],
   );
   return dates.toSorted().at(-1) ?? "the ledger";
+}
+
+/**
+ * Returns a sentence for each limit that neither what was accepted nor what is wanted is over, and both together are: the
+ * engine makes what is new before it removes what is to go.
+ */
+function crowdedWarnings(before: Demand | null, wanted: Demand, ledgers: Ledgers): string[] {
+  const held = heldAfter(before, wanted);
+  if (before === null || held === undefined) return [];
+  const over = (demand: Demand): Excess[] => limitExcesses(null, demand, ledgers);
+  const anyway = new Set([...over(mayExist(before)), ...over(wanted)].map(({ path }) => path));
+  return over(mayExist({ ...wanted, held }))
+    .filter(({ path }) => !anyway.has(path))
+    .map(({ message }) => `${message} So it would be until what is to go is gone. ${makeRoomFirst}`);
 }
 
 /** Returns a sentence for each region where prices of another one stand in for those that are not known. */

@@ -1,3 +1,4 @@
+import { makeRoomFirst } from "./advice.ts";
 import { capacityMeaning, failuresIn } from "./capacity.ts";
 import { candidatesOf } from "./placement.ts";
 import type { FleetPlan } from "./plan.ts";
@@ -137,7 +138,7 @@ function limitReached(attempts: readonly Attempt[]): ExplainedError {
   return new ExplainedError(
     "limit-exceeded",
     `An account may have no more machines of this kind, so no other place helps:\n${lines}\n`,
-    "Lower the count, choose another size, or ask the provider for a higher limit; what was made stays. Then run npm run up again.",
+    `Lower the count, choose another size, or ask the provider for a higher limit; what was made stays. Then run npm run up again. ${makeRoomFirst}`,
   );
 }
 

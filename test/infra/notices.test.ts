@@ -51,6 +51,28 @@ describe("what is over and is not raised", () => {
   });
 });
 
+describe("a change for which both the old and the new would be over a limit", () => {
+  const micro = { ...machine, provider: "oci", region: "us-ashburn-1", size: "micro" };
+  const crowded = (before: Demand, wanted: Demand): readonly string[] =>
+    judge(before, wanted, ledgers, at).warnings.filter((said) => said.includes("until what is to go is gone"));
+
+  it("passes with a sentence on how to make room first, since the engine makes before it removes", () => {
+    const old = demandOf({ old: { ...micro, count: 2 } });
+    const other = demandOf({ other: { ...micro, count: 2 } });
+    expect(judge(old, other, ledgers, at).refusals).toEqual([]);
+    expect(crowded(old, other)).toEqual([
+      "The fleet would have 4 of VM.Standard.E2.1.Micro in oci, and the limit is 2 (OCI documentation, Always Free Resources: two instances, not sold beyond, checked 2026-11-21). So it would be until what is to go is gone. Where machines that are to go still count, bring the stack up without the new ones first: set their count to 0, and raise it afterwards.",
+    ]);
+  });
+
+  it("says nothing of it where there is room for both, or the change only lowers", () => {
+    const [one, two] = [1, 2].map((count) => demandOf({ old: { ...micro, count } })) as [Demand, Demand];
+    expect(crowded(two, one)).toEqual([]);
+    expect(crowded(one, demandOf({ other: { ...micro, count: 1 } }))).toEqual([]);
+    expect(crowded(two, two)).toEqual([]);
+  });
+});
+
 describe("a phase that ends", () => {
   const phases = {
     pilot: { end: "2027-03-01", then: "lean", budgetUsdPerMonth: "100" },
