@@ -1,3 +1,4 @@
+import type { FleetPlan } from "./plan.ts";
 import type { ProviderFacts } from "./providers/provider.ts";
 
 /** What a provider said of one resource that it could not make. */
@@ -40,4 +41,22 @@ export function failuresIn(output: string): Failure[] {
 export function capacityMeaning(text: string, facts: ProviderFacts): "exhausted" | "limit" | undefined {
   if (facts.capacity?.limit.some((pattern) => pattern.test(text))) return "limit";
   return facts.capacity?.exhausted.some((pattern) => pattern.test(text)) ? "exhausted" : undefined;
+}
+
+/** Returns a sentence for each provider that is often out of machines which the plan has, as its ledger says. */
+export function scarceMachines(
+  { groups }: Pick<FleetPlan, "groups">,
+  providers: ReadonlyMap<string, ProviderFacts>,
+): string[] {
+  const scarce = new Map<string, { shapes: Set<string>; groups: Set<string> }>();
+  for (const { name, provider, nodes } of groups)
+    for (const { spec } of nodes) {
+      if (providers.get(provider)?.ledger.shapes[spec.shape]?.scarce !== true) continue;
+      const found = scarce.get(provider) ?? { shapes: new Set(), groups: new Set() };
+      scarce.set(provider, { shapes: found.shapes.add(spec.shape), groups: found.groups.add(name) });
+    }
+  return [...scarce].map(
+    ([provider, found]) =>
+      `${provider} is often out of ${[...found.shapes].join(" and ")} (${[...found.groups].join(", ")}): npm run up goes on looking for room, where a plain pulumi up stops.`,
+  );
 }

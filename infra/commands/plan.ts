@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { judge } from "../budget.ts";
 import { build } from "../build.ts";
+import { scarceMachines } from "../capacity.ts";
 import { parseConfig } from "../config.ts";
 import { checkout } from "../engine/environment.ts";
 import { forecast } from "../forecast.ts";
@@ -65,7 +66,7 @@ export async function main(args: readonly string[], at: Date = new Date()): Prom
     ledgers,
     at,
     refusals: [...plan.refusals, ...(judged?.refusals ?? [])],
-    warnings: [...plan.warnings, ...(judged?.warnings ?? [])],
+    warnings: [...plan.warnings, ...scarceMachines(plan, around.providers), ...(judged?.warnings ?? [])],
     months: plan.demand === null ? [] : forecast(plan.demand, ledgers, at),
   };
   const text = values.json ? asJson(told) : values.mermaid ? asMermaid(told) : asText(told);

@@ -51,7 +51,7 @@ export function configReference(
 function providerText({ name, regions, options, accountOptions, ledger, terms }: ProviderFacts): string[] {
   const sizes = Object.entries(ledger.sizes).map(([size, { shapes, cpus, memoryMib, diskGib }]) => [
     `\`${size}\``,
-    shapes.join(", "),
+    shapes.map((shape) => `${shape}${ledger.shapes[shape]?.scarce ? ", often out of stock" : ""}`).join(", "),
     `${cpus} × ${ledger.shapes[shapes[0] ?? ""]?.arch ?? ""}, ${memoryMib} MiB, ${diskGib} GiB disk`,
   ]);
   const quantities = Object.entries(ledger.quantities).map(([id, { title }]) => `\`${id}\` (${title})`);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { judge } from "../../infra/budget.ts";
+import { scarceMachines } from "../../infra/capacity.ts";
 import { parseConfig } from "../../infra/config.ts";
 import { forecast } from "../../infra/forecast.ts";
 import { ledgersOf } from "../../infra/ledgers.ts";
@@ -62,6 +63,15 @@ describe("the plan of a stack's file", () => {
       ["config: [1]\n", "config is [1]."],
     ] as const)
       expect(() => readStackFile(text, "a file")).toThrow(words);
+  });
+
+  it("names the machines that a provider is often out of, and how to go on looking", () => {
+    const file = join(import.meta.dirname, "..", "..", "docs", "examples", "free-tier.yaml");
+    const plan = planFleet(parseConfig(readStackFile(readFileSync(file, "utf8"), file).config, known), known);
+    expect(scarceMachines(plan, known.providers)).toEqual([
+      "oci is often out of VM.Standard.A1.Flex and VM.Standard.E2.1.Micro (ampere, micro): npm run up goes on looking for room, where a plain pulumi up stops.",
+    ]);
+    expect(scarceMachines(told().plan, known.providers)).toEqual([]);
   });
 
   it("says that there is nothing to make where the config names no group", () => {
