@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Demand, heldAfter, judge, type Ledgers } from "../../infra/budget.ts";
 import { ledgersOf } from "../../infra/ledgers.ts";
 import { phaseAt } from "../../infra/phase.ts";
@@ -8,6 +8,9 @@ import { known } from "./known.ts";
 import { planOf, type RandomFleet, randomFleet, randomGroup, randomInstant, randomLedgers } from "./random-fleet.ts";
 
 const numRuns = Number(process.env.PLANS ?? 200);
+// At its full count a test takes fifty times as long as in the quick tier.
+vi.setConfig({ testTimeout: 300_000 + numRuns * 1000 });
+
 const nothing: Demand = { phase: null, phases: {}, ledgerAgeDays: 90, accounts: {}, groups: {}, host: null };
 const demandIn = (fleet: unknown, around?: Surroundings): Demand => planOf(fleet, around).demand ?? nothing;
 const withCounts = (fleet: RandomFleet, countOf: (name: string, count: number) => number): RandomFleet => ({
