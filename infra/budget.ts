@@ -568,7 +568,7 @@ function quotedWarnings(wanted: Demand, ledgers: Ledgers, at: Date): string[] {
   }
   return [...quoted].map(([provider, byQuoter]) => {
     const parts = [...byQuoter].map(([quoter, whats]) => `${[...whats].join(", ")} (${quoter})`);
-    return `The ledger of ${provider} has this from others who quote the provider, not from its own pages: ${parts.join("; ")}. Compare it with those pages or your account before you rely on it.`;
+    return `These entries of the ledger of ${provider} come from others who quote the provider, not from its own pages: ${parts.join("; ")}. Compare them with those pages or your account before you rely on them.`;
   });
 }
 

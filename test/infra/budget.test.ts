@@ -20,9 +20,18 @@ const withCounts = (fleet: RandomFleet, countOf: (name: string, count: number) =
   ),
 });
 
-/** What a month of 744 hours costs, worked out in another way: unit by unit of thousandths of a micro-dollar. */
-function plainCost(demand: Demand, terms: Demand, ledgers: Ledgers, at: Date): number {
+/** A month of 744 hours, worked out in another way: what it costs in micro-dollars, and what is used at no known price. */
+interface PlainBill {
+  readonly micro: number;
+  /** Amounts times hours that no allowance covers, by account, quantity and region. */
+  readonly unpriced: ReadonlyMap<string, number>;
+}
+
+const plainCost = (...of: Parameters<typeof plainBill>): number => plainBill(...of).micro;
+
+function plainBill(demand: Demand, terms: Demand, ledgers: Ledgers, at: Date): PlainBill {
   let micro = 0;
+  const unpriced = new Map<string, number>();
   for (const [key, account] of Object.entries(demand.accounts)) {
     const ledger = ledgers.get(account.provider);
     const { opened, free } = terms.accounts[key] ?? account;
@@ -55,11 +64,12 @@ function plainCost(demand: Demand, terms: Demand, ledgers: Ledgers, at: Date): n
           left -= covered;
         }
       }
-      for (const { amount, price } of used)
-        micro += amount * Number(price?.value ?? 0) * 1e6 * (price?.unit.endsWith("-month") ? 1 / 744 : 1);
+      for (const { region, amount, price } of used)
+        if (price === undefined) unpriced.set(`${key} ${quantity}@${region}`, amount);
+        else micro += amount * Number(price.value) * 1e6 * (price.unit.endsWith("-month") ? 1 / 744 : 1);
     }
   }
-  return micro;
+  return { micro, unpriced };
 }
 
 /** A record's demand, with all that may exist of it in the place of what is wanted. */
@@ -81,7 +91,7 @@ function countOf(demand: Demand, key: string, quantity: string): number {
 }
 
 describe("a change that is accepted", () => {
-  it("raises nothing over a limit, and no month's cost over the budget by a micro-dollar", () => {
+  it("raises nothing over a limit or at no known price, and no month's cost over the budget by a micro-dollar", () => {
     let accepted = 0;
     fc.assert(
       fc.property(
@@ -97,9 +107,11 @@ describe("a change that is accepted", () => {
           if (judge(before, wanted, ledgers, at).refusals.length > 0) return;
           accepted++;
           const budget = phaseAt(wanted.phase, wanted.phases, at).budgetMicroUsdPerMonth;
-          const allowed = Math.max(budget, plainCost(before, wanted, ledgers, at));
+          const had = plainBill(before, wanted, ledgers, at);
+          const allowed = Math.max(budget, had.micro);
           // Each of some dozens of sums is rounded up to a micro-dollar, on both sides.
-          const cost = plainCost(wanted, wanted, ledgers, at);
+          const { micro: cost, unpriced } = plainBill(wanted, wanted, ledgers, at);
+          for (const [use, amount] of unpriced) expect(amount).toBeLessThanOrEqual((had.unpriced.get(use) ?? 0) + 1e-6);
           expect(cost).toBeLessThan(allowed + (allowed > budget ? 40 : 0) + 0.001);
           for (const [key, account] of Object.entries(wanted.accounts))
             for (const { quantity, value } of ledgers.get(account.provider)?.limits ?? []) {

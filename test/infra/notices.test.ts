@@ -151,12 +151,13 @@ describe("an entry of a ledger that is old", () => {
 });
 
 describe("an entry of a ledger that others quote the provider for", () => {
-  const quoted = (demand: Demand): readonly string[] => notices(demand).filter((said) => said.includes("from others"));
+  const quoted = (demand: Demand): readonly string[] =>
+    notices(demand).filter((said) => said.includes("from others who quote"));
 
   it("is told with who quotes it, where the bill rests on it", () => {
     const traffic = { ...azure, count: 1, options: { egressGibPerMonth: 200 } };
     expect(quoted(demandOf({ near: traffic }))).toEqual([
-      "The ledger of azure has this from others who quote the provider, not from its own pages: the price of outbound traffic a month, what is free of outbound traffic a month (c3x.dev, Azure egress bandwidth cost). Compare it with those pages or your account before you rely on it.",
+      "These entries of the ledger of azure come from others who quote the provider, not from its own pages: the price of outbound traffic a month, what is free of outbound traffic a month (c3x.dev, Azure egress bandwidth cost). Compare them with those pages or your account before you rely on them.",
     ]);
     const [east] = quoted(demandOf({ far: { ...google, region: "us-east1", count: 2 } }));
     expect(east).toContain(
