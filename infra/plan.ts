@@ -96,6 +96,13 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
     const specs = groups.flatMap((group) => (group.provider === provider ? group.nodes.map((node) => node.spec) : []));
     if (collector?.provider === provider) specs.push(collector.spec);
     const { id = "", options = {} } = config.accounts[provider] ?? {};
+    if (id === "" && specs.length > 0 && facts.accountIs !== undefined)
+      refusals.push({
+        path: `gradientlab:fleet.accounts.${provider}`,
+        value: undefined,
+        message: `gradientlab:fleet.accounts.${provider} is missing, and machines would be made wherever this machine's credentials point.`,
+        fix: `Write there ${facts.accountIs}.`,
+      });
     for (const { region } of facts.sites(specs)) {
       const site = { provider, account: id, region, options };
       sites.push(site);

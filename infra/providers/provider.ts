@@ -95,6 +95,8 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
   /** True for the one provider that the short form of the config uses. */
   readonly default?: true;
   readonly options: z.ZodType<Options>;
+  /** What names an account, as `the tenancy's OCID`: without it nothing is made. Left out where there are no accounts. */
+  readonly accountIs?: string;
   /** What the config may say of the provider's account, beside what it says of any. */
   readonly accountOptions: z.ZodType<Readonly<Record<string, unknown>>>;
   readonly regions: readonly string[] | "any";

@@ -117,6 +117,17 @@ describe("a plan that cannot be", () => {
     ]);
   });
 
+  it("is refused where a cloud's account is not named, and not where the cloud has no machine", () => {
+    const far = { provider: "gcp", region: "us-central1", size: "e2-micro", workload: "sentry", network: null };
+    expect(refusals(plan({ home: { ...far, count: 2 } }))).toEqual([
+      "gradientlab:fleet.accounts.gcp is missing, and machines would be made wherever this machine's credentials point. Write there the billing account's id, and the project under options.",
+    ]);
+    expect(refusals(plan({ home: { ...far, count: 0 } }))).toEqual([]);
+    expect(
+      refusals(plan({ home: { ...far, count: 2 } }, { accounts: { gcp: { id: "012345-6789AB-CDEF01" } } })),
+    ).toEqual([]);
+  });
+
   it("is refused where a network has no service of its own for nodes that are processes", () => {
     const around = { ...known, services: new Set<string>(["other"]) };
     expect(refusals(plan({ home: pulse }, {}, around))).toEqual([

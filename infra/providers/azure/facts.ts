@@ -22,6 +22,7 @@ const zoned = [
 export const facts: ProviderFacts<z.infer<typeof Options>> = {
   name: "azure",
   options: Options,
+  accountIs: "the subscription's id",
   accountOptions: z.strictObject({}),
   regions: [...zoned, "westus", "northcentralus", "westcentralus", "canadaeast", "ukwest", "australiasoutheast"],
   defaultRegion: null,

@@ -25,6 +25,7 @@ const otherZones: Readonly<Record<string, readonly string[]>> = {
 export const facts: ProviderFacts<z.infer<typeof Options>> = {
   name: "gcp",
   options: Options,
+  accountIs: "the billing account's id, and the project under options",
   accountOptions: AccountOptions,
   regions: [
     ...["us-central1", "us-east1", "us-west1", "us-east4", "us-east5", "us-south1", "us-west2", "us-west3", "us-west4"],

@@ -21,6 +21,7 @@ const threeDomains = ["eu-frankfurt-1", "uk-london-1", "us-ashburn-1", "us-phoen
 export const facts: ProviderFacts<z.infer<typeof Options>> = {
   name: "oci",
   options: Options,
+  accountIs: "the tenancy's OCID",
   accountOptions: AccountOptions,
   regions: [
     ...threeDomains,
