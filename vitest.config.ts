@@ -3,8 +3,11 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Virtual machines take many minutes without hardware's help: they are a suite of the full tier only.
-    exclude: process.env.MACHINES === undefined ? ["test/system/machine.test.ts"] : [],
+    // Virtual machines take many minutes without hardware's help: they are suites of the full tier only.
+    exclude: [
+      ...(process.env.MACHINES === undefined ? ["test/system/machine.test.ts"] : []),
+      ...(process.env.MACHINE_LIFE === undefined ? ["test/system/machine-life.test.ts"] : []),
+    ],
     globalSetup: ["./test/harness/leftovers.ts"],
     // Far above what anything takes: a slow machine is no failure.
     testTimeout: 300_000,

@@ -33,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
   await prepare(progress, ["engine", "page", "browser"], {
     async afterBrowser(signal) {
       await preparePrograms(progress);
-      if (full?.files.includes(machineTests)) await prepareMachines(progress, signal);
+      if (full?.files.some((file) => machineTests.includes(file))) await prepareMachines(progress, signal);
     },
   });
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
@@ -72,8 +72,8 @@ async function preparePrograms(progress: Progress): Promise<void> {
   });
 }
 
-/** The tests that start virtual machines: a suite of the full tier. */
-const machineTests = "test/system/machine.test.ts";
+/** The tests that start virtual machines: suites of the full tier. */
+const machineTests = ["test/system/machine.test.ts", "test/system/machine-life.test.ts"];
 
 /** Makes ready what tests of machines start. Where that cannot be, the step says why, and they are skipped with it. */
 async function prepareMachines(progress: Progress, signal: AbortSignal): Promise<void> {

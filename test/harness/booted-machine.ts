@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import type { JournalLine } from "../../cloud-init/agent/line.ts";
+import { accounts } from "../../cloud-init/machine/layout.ts";
+import { type Agent, AgentError, agentRunBy } from "../../collector/journal/agent.ts";
+import { type Connection, connectThrough, sshVerbs } from "../../collector/journal/ssh.ts";
+import { readSshKey, type SshKey } from "../../collector/journal/ssh-key.ts";
+import { type AccessRole, accessKeyFile } from "../../infra/access-keys.ts";
+import type { Reach } from "../../infra/inventory.ts";
+import { machineFiles } from "../../infra/providers/local/machine/emulator.ts";
+import { ServiceInfo } from "../../practice/service-info.ts";
+import { until } from "./checkout.ts";
+import { makeProject, type Project } from "./project.ts";
+
+/** An emulated machine boots in a minute on an idle host, and in many on a busy one. */
+export const bootMs = 40 * 60_000;
+/** What a booted one is asked may take this long there. */
+export const stepMs = 10 * 60_000;
+
+const askEveryMs = 10_000;
+
+type SshReach = Extract<Reach, { readonly kind: "ssh" }>;
+
+/** What a command in the machine ended with. */
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A virtual machine that `pulumi up` made, with one node of the practice network on it. */
+export interface BootedMachine {
+  readonly key: string;
+  readonly project: Project;
+  readonly service: ServiceInfo;
+  keyOf(role: AccessRole): SshKey;
+  reach(): SshReach;
+  /** Brings the stack to its config and what runs to that, and returns when the machine lets its operator in. */
+  up(): Promise<void>;
+  /** Runs a command as root, by the operator's key. Throws with its words unless it ends with 0. */
+  root(command: string, input?: string): Promise<string>;
+  /** Does `work` with the agent's verbs, by the collector's key, on a connection that is held. */
+  asked<Result>(work: (agent: Agent, signal: AbortSignal) => Promise<Result>): Promise<Result>;
+  /** Reads on in the journal and returns all lines that were ever read; every one is checked and has the next number. */
+  lines(): Promise<readonly JournalLine[]>;
+  /** Waits for a line behind line `after` that `wanted` is true of, and returns the first. */
+  line(what: string, after: number, wanted: (line: JournalLine) => boolean): Promise<JournalLine>;
+  remove(): Promise<void>;
+}
+
+/** Makes one, with a sample every `everySeconds`, and returns when it has booted and was told its network. */
+export async function bootMachine(everySeconds: number): Promise<BootedMachine> {
+  const key = "vm/0";
+  const project = await makeProject();
+  const { home } = project.place;
+  const folder = join(home, "machines", key);
+  project.configure({
+    vm: { size: "machine", workload: "sentry", network: "practice", count: 1, options: { mode: "vm", everySeconds } },
+  });
+  let known: SshReach;
+  let held: Connection | undefined;
+  const told: JournalLine[] = [];
+  let journal: string | undefined;
+
+  const up = async (): Promise<void> => {
+    await project.up("--refresh");
+    const reach = (await project.inventory()).nodes.find((node) => node.key === key)?.reach;
+    if (reach?.kind !== "ssh") throw new Error(`${key} is not reached by SSH`);
+    known = reach;
+  };
+  const keyOf = (role: AccessRole): SshKey => readSshKey(accessKeyFile(home, role));
+  /** A machine that is busy, or that boots, is tried again: what it is tried with does not change. */
+  const connected = async (): Promise<Connection> => {
+    const to = { ...known, user: accounts.operator };
+    await until(
+      "the machine to let its operator in",
+      bootMs,
+      async () => {
+        if (held !== undefined) return true;
+        try {
+          const made = await connectThrough(to, keyOf("operator"), () => {
+            if (held === made) held = undefined;
+          });
+          held = made;
+          return true;
+        } catch (error) {
+          if (error instanceof AgentError) return false;
+          throw error;
+        }
+      },
+      () => readFileSync(join(folder, machineFiles.console), "latin1").slice(-500),
+    );
+    if (held === undefined) throw new Error("the connection broke off at once");
+    return held;
+  };
+  const begin = async (command: string, input: string): Promise<Ended> => {
+    const { client } = await connected();
+    return await new Promise((resolve, reject) => {
+      client.exec(`sudo -n /bin/sh -c ${quoted(command)}`, (error, channel) => {
+        if (error !== undefined) return reject(error);
+        let code: number | null = null;
+        let out = "";
+        channel.on("exit", (ended: number | null) => {
+          code = ended;
+        });
+        channel.setEncoding("utf8").on("data", (chunk: string) => {
+          out += chunk;
+        });
+        const err = text(channel.stderr);
+        // A channel does not always tell that its connection is gone.
+        const gone = (): void => resolve({ code: null, out, err: "the connection broke off" });
+        client.once("close", gone);
+        once(channel, "close").then(async () => {
+          client.off("close", gone);
+          resolve({ code, out, err: await err });
+        }, reject);
+        channel.end(input);
+      });
+    });
+  };
+  let agent: Agent | undefined;
+  const asked: BootedMachine["asked"] = async (work) => {
+    agent ??= agentRunBy(sshVerbs(known, keyOf("collector")));
+    try {
+      return await work(agent, AbortSignal.timeout(stepMs));
+    } catch (error) {
+      // What follows is asked on a connection that is made anew, and not only when the next try would be due.
+      agent?.close();
+      agent = undefined;
+      throw error;
+    }
+  };
+  const readOn = async (): Promise<void> => {
+    for (let more = true; more; ) {
+      const last = told.at(-1);
+      const after = journal === undefined || last === undefined ? null : { journal, n: last.n };
+      const part = await asked((agent, signal) => agent.samples(after, 1024 * 1024, signal));
+      if (journal !== undefined && part.header.journal !== journal) throw new Error("the journal is another one");
+      journal = part.header.journal;
+      for (const item of part.items) {
+        if (item.kind === "damaged") throw new Error(`line ${item.n} is damaged: ${item.fault}`);
+        told.push(item.line);
+      }
+      more = part.more;
+    }
+  };
+  const lines = async (): Promise<readonly JournalLine[]> => {
+    let trouble = "";
+    await until(
+      "the journal",
+      bootMs,
+      async () => {
+        try {
+          await readOn();
+          return true;
+        } catch (error) {
+          // It boots, or is too busy to answer just now.
+          if (!(error instanceof AgentError)) throw error;
+          trouble = error.message;
+          return false;
+        }
+      },
+      () => trouble,
+    );
+    return told;
+  };
+
+  try {
+    await up();
+  } catch (error) {
+    await project.remove();
+    throw error;
+  }
+  return {
+    key,
+    project,
+    service: ServiceInfo.parse(project.json("practice", "state", "service.json")),
+    keyOf,
+    reach: () => known,
+    up,
+    async root(command, input = "") {
+      const { code, out, err } = await begin(command, input);
+      if (code !== 0) throw new Error(`${command} ended with ${code}: ${out}${err}`);
+      return out.trim();
+    },
+    asked,
+    lines,
+    async line(what, after, wanted) {
+      let found: JournalLine | undefined;
+      let asks = 0;
+      await until(
+        what,
+        stepMs,
+        async () => {
+          // Each answer is a program that starts there, and an emulated processor is soon busy with nothing else.
+          if (asks++ > 0) await delay(askEveryMs);
+          found = (await lines()).find((line) => line.n > after && wanted(line));
+          return found !== undefined;
+        },
+        () => JSON.stringify(told.slice(-6)),
+      );
+      return found as JournalLine;
+    },
+    async remove() {
+      held?.end();
+      agent?.close();
+      await project.remove();
+    },
+  };
+}
+
+/** Returns the text as one word for a shell. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
