@@ -6,6 +6,7 @@ import { isAbsolute, join } from "node:path";
 import { lockWhenFree } from "../../../engine/lock.ts";
 import { ensurePrograms, type Needed, runLoudly } from "../../../packages.ts";
 import { ExplainedError } from "../../../problem.ts";
+import { resolverInside } from "./emulator.ts";
 
 /** An image that machines boot from: a disk that is never written to, and the kernel that belongs to it. */
 export interface Image {
@@ -13,7 +14,6 @@ export interface Image {
   readonly id: string;
   readonly disk: string;
   readonly kernel: string;
-  readonly initrd: string;
 }
 
 /** The architecture of this machine in the words of its parts. */
@@ -32,7 +32,8 @@ export function platformOf(arch: string): Platform {
 
 /**
  * What is in the image from the start, as in the distribution's own cloud image, and two packages that would take an
- * emulated machine minutes to unpack: the browser, and the Node.js that the agent runs on.
+ * emulated machine minutes to unpack: the browser, and the Node.js that the agent runs on. The kernel's package brings the
+ * modules alone: the kernel itself is the emulator's to start, and finds its disk without an initial memory disk.
  */
 const installed = [
   "ca-certificates",
@@ -41,9 +42,7 @@ const installed = [
   "curl",
   "dbus",
   "e2fsprogs",
-  "ifupdown",
   "iproute2",
-  "isc-dhcp-client",
   "kmod",
   "libpam-systemd",
   "nodejs",
@@ -65,15 +64,101 @@ const diskGib = 6;
 const buildMs = 30 * 60_000;
 
 /**
- * Run for the unpacked system in `$1`: fetches the mirror's packages with all that they need, writes their index, and
- * makes the mirror the only source, so that a machine installs without the internet. The host keys are each machine's
- * own; cloud-init takes its settings from the seed only.
+ * The image's settings of cloud-init: its own order of modules, without those for what is not here, and with the host
+ * key shown as soon as there is one, and again at the end of every boot. The user data decides all the rest.
+ */
+const cloudSettings = {
+  apt: { preserve_sources_list: true },
+  datasource_list: ["NoCloud", "None"],
+  manage_etc_hosts: true,
+  locale: "C.UTF-8",
+  system_info: { network: { renderers: ["networkd"] } },
+  cloud_init_modules: [
+    "seed_random",
+    "bootcmd",
+    "write_files",
+    "growpart",
+    "resizefs",
+    "mounts",
+    "set_hostname",
+    "update_hostname",
+    "update_etc_hosts",
+    "users_groups",
+    "ssh",
+    "keys_to_console",
+  ],
+  cloud_config_modules: ["locale", "set_passwords", "apt_configure", "ntp", "timezone", "runcmd"],
+  cloud_final_modules: [
+    "package_update_upgrade_install",
+    "scripts_per_boot",
+    "scripts_per_instance",
+    "scripts_user",
+    ["keys_to_console", "always"],
+    "final_message",
+    "power_state_change",
+  ],
+} as const;
+
+/** Units that a machine without a screen, a login prompt or packages from elsewhere has no use for. */
+const masked = [
+  "dev-hugepages.mount",
+  "dev-mqueue.mount",
+  "e2scrub_all.timer",
+  "e2scrub_reap.service",
+  "getty.target",
+  "kmod-static-nodes.service",
+  "modprobe@drm.service",
+  "modprobe@efi_pstore.service",
+  "modprobe@fuse.service",
+  "proc-sys-fs-binfmt_misc.automount",
+  "serial-getty@.service",
+  "sys-kernel-debug.mount",
+  "sys-kernel-tracing.mount",
+  "systemd-binfmt.service",
+  "systemd-pstore.service",
+  "unattended-upgrades.service",
+  // A manager of its own for every account that logs in over SSH, for as long as it does.
+  "user@.service",
+] as const;
+
+/**
+ * Generators that look for what is not here, and cloud-init's, which looks for clouds in each of systemd's reloads: the
+ * image's settings say where user data comes from.
+ */
+const generators = [
+  "cloud-init-generator",
+  "systemd-bless-boot-generator",
+  "systemd-cryptsetup-generator",
+  "systemd-debug-generator",
+  "systemd-getty-generator",
+  "systemd-gpt-auto-generator",
+  "systemd-hibernate-resume-generator",
+  "systemd-integritysetup-generator",
+  "systemd-rc-local-generator",
+  "systemd-run-generator",
+  "systemd-system-update-generator",
+  "systemd-sysv-generator",
+  "systemd-veritysetup-generator",
+] as const;
+
+/**
+ * Run for the unpacked system in `$1`, `$2` being its architecture: brings the kernel, fetches the mirror's packages with
+ * all that they need, writes their index, and makes the mirror the only source, so that a machine installs without the
+ * internet. The host keys are each machine's own; cloud-init takes its settings from the seed only.
  */
 const finish = `set -eu
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+archives="$1/var/cache/apt/archives"
+rm -f "$archives"/*.deb
+apt-get --yes --no-install-recommends --download-only install "linux-image-cloud-$2" >&2
+dpkg-deb --extract "$archives"/linux-image-[0-9]*.deb "$1/kernel"
+mv "$1/kernel/lib/modules" "$1/usr/lib/modules"
+mv "$1"/kernel/boot/vmlinuz-* "$1/boot/vmlinuz"
+rm -rf "$1/kernel" "$archives"/*.deb
+chroot "$1" depmod "$(ls "$1/usr/lib/modules")"
 apt-get --yes --no-install-recommends --download-only install ${mirrored.join(" ")} >&2
 mkdir -p "$1/srv/packages"
-mv "$1"/var/cache/apt/archives/*.deb "$1/srv/packages/"
+mv "$archives"/*.deb "$1/srv/packages/"
 cd "$1/srv/packages"
 for deb in *.deb; do
   dpkg-deb --field "$deb"
@@ -81,16 +166,27 @@ for deb in *.deb; do
 done > Packages
 rm -rf "$1"/etc/apt/sources.list.d/*
 echo 'deb [trusted=yes] file:/srv/packages ./' > "$1/etc/apt/sources.list"
-printf 'apt: {preserve_sources_list: true}\\ndatasource_list: [NoCloud, None]\\nmanage_etc_hosts: true\\nlocale: C.UTF-8\\n' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
+echo 'Acquire::Languages "none";' > "$1/etc/apt/apt.conf.d/50image"
+echo '${JSON.stringify(cloudSettings)}' > "$1/etc/cloud/cloud.cfg.d/90_image.cfg"
 echo 'LANG=C.UTF-8' > "$1/etc/default/locale"
+chroot "$1" systemctl enable systemd-networkd.service
+chroot "$1" systemctl mask ${masked.join(" ")}
+chroot "$1" systemctl add-wants multi-user.target cloud-init.target
+mkdir -p "$1/etc/systemd/system-generators"
+for name in ${generators.join(" ")}; do ln -s /dev/null "$1/etc/systemd/system-generators/$name"; done
 rm -f "$1"/etc/ssh/ssh_host_*
-echo 'LABEL=root / ext4 defaults 0 1' > "$1/etc/fstab"
+echo 'LABEL=root / ext4 noinit_itable 0 1' > "$1/etc/fstab"
 `;
 
-/** Turns the unpacked system in `root` into what a machine boots from. */
+/**
+ * Turns the unpacked system in `root` into what a machine boots from. With an empty machine id a machine makes its own,
+ * without every unit's presets being looked at again; names are asked of the emulator's resolver.
+ */
 const pack = `set -eu
-cp root/boot/vmlinuz-* vmlinuz
-cp root/boot/initrd.img-* initrd
+mv root/boot/vmlinuz vmlinuz
+: > root/etc/machine-id
+rm -f root/etc/resolv.conf
+echo 'nameserver ${resolverInside}' > root/etc/resolv.conf
 mke2fs -q -t ext4 -L root -d root disk.raw ${diskGib}G
 rm -rf root
 `;
@@ -119,7 +215,7 @@ export async function ensureImage({
   const platform = platformOf(process.arch);
   const id = imageId(platform);
   const folder = join(cache, id);
-  const image = { id, disk: join(folder, "disk.raw"), kernel: join(folder, "vmlinuz"), initrd: join(folder, "initrd") };
+  const image = { id, disk: join(folder, "disk.raw"), kernel: join(folder, "vmlinuz") };
   const root = process.getuid?.() === 0;
   await ensurePrograms("Virtual machines", programsOf(platform, root), say);
   if (existsSync(folder)) return image;
@@ -164,9 +260,11 @@ async function buildImage(
   // mmdebstrap unpacks as root and every account of the system has to pass through.
   await writeFile(join(part, "finish"), `#!/bin/sh\n${finish}`, { mode: 0o755 });
   try {
-    const packages = [`linux-image-cloud-${debian}`, ...installed].join(",");
-    const words = ["--variant=minbase", "--format=directory", `--architectures=${debian}`, `--include=${packages}`];
-    const hook = `--customize-hook=${join(part, "finish")}`;
+    const packages = installed.join(",");
+    // A build that is cut short is done again: nothing in it has to be on disk before the rest.
+    const words = ["--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"];
+    words.push(`--architectures=${debian}`, `--include=${packages}`);
+    const hook = `--customize-hook=${join(part, "finish")} "$1" ${debian}`;
     await step(["mmdebstrap", ...words, hook, "bookworm", join(part, "root")], part, say, signal);
     say("writing the disk");
     await step(["sh", "-c", pack], part, say, signal);
@@ -199,11 +297,16 @@ async function step(
   );
 }
 
+const builders: readonly Needed[] = [
+  { program: "mmdebstrap", package: "mmdebstrap" },
+  { program: "mke2fs", package: "e2fsprogs" },
+];
+
 function programsOf({ emulator, emulatorPackage }: Platform, root: boolean): readonly Needed[] {
   return [
     { program: emulator, package: emulatorPackage },
     { program: "qemu-img", package: "qemu-utils" },
     { program: "genisoimage", package: "genisoimage" },
-    ...(root ? [{ program: "mmdebstrap", package: "mmdebstrap" }] : []),
+    ...(root ? builders : []),
   ];
 }

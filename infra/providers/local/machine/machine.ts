@@ -253,14 +253,14 @@ export async function removeMachine(directory: string): Promise<void> {
 
 function imageIn(images: string, id: string): Image {
   const at = (name: string): string => join(images, id, name);
-  return { id, disk: at("disk.raw"), kernel: at("vmlinuz"), initrd: at("initrd") };
+  return { id, disk: at("disk.raw"), kernel: at("vmlinuz") };
 }
 
 /** Keeps an image beside the machines, because a disk is nothing without it and a cache may be emptied at any time. */
 async function keepImage(image: Image, images: string): Promise<Image> {
   const kept = imageIn(images, image.id);
   await mkdir(dirname(kept.disk), { recursive: true, mode: 0o700 });
-  for (const name of ["disk", "kernel", "initrd"] as const) {
+  for (const name of ["disk", "kernel"] as const) {
     if (existsSync(kept[name])) continue;
     try {
       await link(image[name], kept[name]);

@@ -6,7 +6,7 @@ const machine: EmulatedMachine = {
   accelerator: "tcg",
   cpus: 1,
   memoryMib: 1024,
-  image: { id: "0", disk: "/images/0/disk.raw", kernel: "/images/0/vmlinuz", initrd: "/images/0/initrd" },
+  image: { id: "0", disk: "/images/0/disk.raw", kernel: "/images/0/vmlinuz" },
   sshPort: 2222,
 };
 const wordAfter = (words: readonly string[], name: string): string | undefined => words[words.indexOf(name) + 1];
@@ -28,8 +28,8 @@ describe("the emulator of a machine", () => {
   it("writes to the machine's own disk, never to the image", () => {
     const drives = emulatorWords(machine).filter((word) => word.startsWith("file="));
     expect(drives).toEqual([
-      "file=disk.qcow2,if=virtio,format=qcow2,discard=unmap",
-      "file=seed.iso,if=virtio,format=raw,readonly=on",
+      "file=disk.qcow2,if=none,id=disk,format=qcow2,discard=unmap",
+      "file=seed.iso,if=none,id=seed,format=raw,readonly=on",
     ]);
   });
 
