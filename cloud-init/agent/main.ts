@@ -165,7 +165,8 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
     noMore(words);
     const node = nodeIn(directory);
     const services = node.units.map(({ name }) => serviceOf(name));
-    print(setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")), () => systemctl("restart", ...services)));
+    // What does not run yet finds its network when it is started.
+    print(setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")), () => systemctl("try-restart", ...services)));
   },
 
   /** Of the supervisor only: appends an event line. */

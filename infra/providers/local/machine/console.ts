@@ -1,6 +1,11 @@
+/** Returns whether a machine's console shows that cloud-init came to its end, in this boot or in an earlier one. */
+export function hasSetUp(console: string): boolean {
+  return /Cloud-init v\. \S+ finished at /.test(console);
+}
+
 /**
- * Returns the host keys that cloud-init shows on a machine's console when it has run, as `type body`, or `undefined`
- * where it has not yet. A machine that booted more than once shows them again; the last ones count.
+ * Returns the host keys that cloud-init shows on a machine's console as soon as it has them, as `type body`, or
+ * `undefined` where it has none yet. A machine that booted more than once shows them again; the last ones count.
  * Source: cloud-init's module keys_to_console.
  */
 export function hostKeysOn(console: string): readonly string[] | undefined {

@@ -9,7 +9,7 @@ import { lockIsHeld } from "../../../../cloud-init/agent/liveness.ts";
 import { ExplainedError } from "../../../problem.ts";
 import { identityOf, type ProcessIdentity, stillRuns } from "../../../process-identity.ts";
 import { findAccelerator } from "./accelerator.ts";
-import { hostKeysOn, lastWords } from "./console.ts";
+import { hasSetUp, hostKeysOn, lastWords } from "./console.ts";
 import { emulatorWords, machineFiles } from "./emulator.ts";
 import { type Image, platformOf } from "./image.ts";
 import { monitorCommand } from "./qmp.ts";
@@ -168,24 +168,45 @@ async function launch(directory: string, argv: readonly string[]): Promise<strin
 }
 
 /**
- * Waits until the machine has booted for the first time and shown its host keys on its console, and notes them: who
- * reads them there reads them from the machine itself. Returns the machine. Throws `machine-failed` where it is not
- * through within `deadlineMs` or goes off before.
+ * Waits until the machine has shown its host keys on its console, and notes them: who reads them there reads them from
+ * the machine itself. It lets nobody else in by then, and is still being set up. Returns the machine. Throws
+ * `machine-failed` where it does not come so far within `deadlineMs` or goes off before.
  */
 export async function awaitHostKeys(directory: string, deadlineMs: number): Promise<MachineFile> {
+  const known = readMachine(directory);
+  if (known === undefined) throw new Error(`${directory} holds no machine.`);
+  if (known.hostKeys !== null) return known;
+  const hostKeys = await onConsole(directory, known, deadlineMs, hostKeysOn);
+  const machine: MachineFile = { ...known, hostKeys: [...hostKeys] };
+  writeJson(file(directory), machine);
+  return machine;
+}
+
+/** Waits until the machine's first boot has set it up. Throws `machine-failed` as `awaitHostKeys` does. */
+export async function awaitSetUp(directory: string, deadlineMs: number): Promise<void> {
+  const known = readMachine(directory);
+  if (known === undefined) throw new Error(`${directory} holds no machine.`);
+  await onConsole(directory, known, deadlineMs, (console) => hasSetUp(console) || undefined);
+}
+
+/** Returns whether the machine's first boot set it up; one that goes off before is not whole. */
+export async function machineIsSetUp(directory: string): Promise<boolean> {
+  return hasSetUp(await consoleOf(directory));
+}
+
+async function onConsole<T>(
+  directory: string,
+  { key }: MachineFile,
+  deadlineMs: number,
+  find: (console: string) => T | undefined,
+): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
-    const machine = readMachine(directory);
-    if (machine === undefined) throw new Error(`${directory} holds no machine.`);
-    if (machine.hostKeys !== null) return machine;
+    const runs = machineRuns(directory);
     const console = await consoleOf(directory);
-    const hostKeys = hostKeysOn(console);
-    if (hostKeys !== undefined) {
-      const known: MachineFile = { ...machine, hostKeys: [...hostKeys] };
-      writeJson(file(directory), known);
-      return known;
-    }
-    const why = !machineRuns(directory)
+    const found = find(console);
+    if (found !== undefined) return found;
+    const why = !runs
       ? "it went off before it had booted"
       : performance.now() > deadline
         ? `it had not booted after ${Math.round(deadlineMs / 60_000)} minutes`
@@ -193,10 +214,10 @@ export async function awaitHostKeys(directory: string, deadlineMs: number): Prom
     if (why !== undefined)
       throw new ExplainedError(
         "machine-failed",
-        `The machine of ${machine.key} did not come up: ${why}. Its console ends with: ${lastWords(console)}`,
+        `The machine of ${key} did not come up: ${why}. Its console ends with: ${lastWords(console)}`,
         `Its console is ${join(directory, machineFiles.console)}.`,
       );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 250));
   }
 }
 

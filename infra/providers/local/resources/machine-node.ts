@@ -22,8 +22,10 @@ import { ExplainedError } from "../../../problem.ts";
 import { ensureImage } from "../machine/image.ts";
 import {
   awaitHostKeys,
+  awaitSetUp,
   changeMachine,
   type MachineFile,
+  machineIsSetUp,
   machineRuns,
   makeMachine,
   readMachine,
@@ -137,16 +139,21 @@ async function settle({ node, userData, network, service }: Inputs, { home, show
   } else {
     const wanted = { key, machineId: before.machineId, revision, cpus, memoryMib, diskGib };
     const resized = cpus !== before.cpus || memoryMib !== before.memoryMib || diskGib !== before.diskGib;
-    if (power === "off" || resized) await stopMachine(directory, powerOffMs);
+    if ((power === "off" || resized) && machineRuns(directory)) {
+      await awaitSetUp(directory, firstBootMs);
+      await stopMachine(directory, powerOffMs);
+    }
     await changeMachine(directory, before, wanted);
-    if (power === "off" && before.hostKeys !== null) return outputsOf(before);
+    if (power === "off" && before.hostKeys !== null && (await machineIsSetUp(directory))) return outputsOf(before);
   }
   await startMachine(directory, images);
   const machine = await awaitHostKeys(directory, firstBootMs);
+  // While the machine is still being set up: what it starts then is started once, with its network.
   if (network !== null && service !== undefined) {
     const operator = readSshKey(accessKeyFile(home, "operator"));
     await tellNetwork(reachOf(machine), operator, network, await readService(home));
   }
+  await awaitSetUp(directory, firstBootMs);
   if (power === "off") await stopMachine(directory, powerOffMs);
   return outputsOf(machine);
 }

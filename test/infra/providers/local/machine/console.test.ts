@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hostKeysOn, lastWords } from "../../../../../infra/providers/local/machine/console.ts";
+import { hasSetUp, hostKeysOn, lastWords } from "../../../../../infra/providers/local/machine/console.ts";
 
 const key = `ssh-ed25519 ${"A".repeat(68)}`;
 const other = `ssh-ed25519 ${"B".repeat(68)}`;
@@ -26,6 +26,15 @@ describe("the console of a machine", () => {
 
   it("has no key where the kernel wrote into it", () => {
     expect(hostKeysOn(shown(`${key.slice(0, 40)}[   41.2] kernel: hello\r\n${key.slice(40)}`))).toBeUndefined();
+  });
+
+  it("shows that the machine is set up when cloud-init says that it finished, in whichever boot", () => {
+    const words =
+      "[ 48.9] cloud-init[640]: Cloud-init v. 22.4.2 finished at Sat, 28 Nov 2026 00:00:00 +0000. Up 48 s\r\n";
+    expect(hasSetUp(`${shown(key)}[ 30.1] cloud-init[519]: Cloud-init v. 22.4.2 running 'modules:final'\r\n`)).toBe(
+      false,
+    );
+    expect(hasSetUp(`${shown(key)}${words}${shown(key)}[ 4.2] Linux version 6.1\r\n`)).toBe(true);
   });
 
   it("ends with words that a person can read", () => {
