@@ -246,10 +246,10 @@ function commands(enabled: readonly string[]): string[][] {
   return [
     ["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/gradientlab.conf"],
     ["sysctl", "--system"],
-    ["systemctl", "daemon-reload"],
+    // It also has systemd read the new units.
+    ["systemctl", "enable", ...enabled],
     ["systemctl", "try-restart", "systemd-journald.service"],
     ["systemctl", "try-restart", "ssh.service"],
-    ["systemctl", "enable", ...enabled],
     ["systemctl", "start", "gradientlab-firewall.service"],
     ["systemctl", "start", "--no-block", ...enabled],
   ];

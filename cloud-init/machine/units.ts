@@ -74,7 +74,10 @@ export function machineUnits(everySeconds: number): UnitFile[] {
       Install: [["WantedBy", "multi-user.target"]],
     }),
     unitFile("gradientlab-event@.service", {
-      Unit: [["Description", "GradientLab journal: %i"]],
+      Unit: [
+        ["Description", "GradientLab journal: %i"],
+        ["After", "gradientlab-boot.service"],
+      ],
       Service: [["Type", "oneshot"], ["ExecStart", `${agent} hook %i`], ...asAgent],
     }),
     unitFile("gradientlab-agent.service", {
@@ -95,7 +98,8 @@ export function machineUnits(everySeconds: number): UnitFile[] {
     unitFile("gradientlab-agent.timer", {
       Unit: [["Description", "GradientLab journal: samples"]],
       Timer: [
-        ["OnActiveSec", "1"],
+        // What the machine runs has the processor to itself while it starts.
+        ["OnActiveSec", "20"],
         ["OnUnitActiveSec", String(everySeconds)],
         ["AccuracySec", "1"],
       ],
@@ -109,11 +113,13 @@ export function machineUnits(everySeconds: number): UnitFile[] {
     unitFile("gradientlab-act.service", {
       Unit: [
         ["Description", "GradientLab: what is asked for"],
+        // Also once at boot: a reboot that was asked for is done only then.
+        ["ConditionDirectoryNotEmpty", `|${places.node}/actions`],
+        ["ConditionPathExistsGlob", `|${places.node}/done/*.begun.json`],
         ["StartLimitIntervalSec", "0"],
       ],
       Service: [
         ["Type", "oneshot"],
-        // Also once at boot: a reboot that was asked for is done only then.
         ["ExecStart", `${agent} act`],
         ["Environment", "GRADIENTLAB_SUPERVISED=1"],
         ["ProtectSystem", "strict"],
@@ -190,7 +196,7 @@ export function workloadUnits(unit: MachineUnit, needsBrowser: boolean): UnitFil
     unitFile(service, {
       Unit: [
         ["Description", `GradientLab workload: ${unit.name}`],
-        ["After", "network-online.target gradientlab-firewall.service gradientlab-boot.service"],
+        ["After", "network-online.target gradientlab-firewall.service"],
         ["Wants", "network-online.target"],
         ["Requires", "gradientlab-firewall.service"],
         ...(needsBrowser ? ([["ConditionPathExists", places.browser]] as const) : []),
