@@ -67,6 +67,7 @@ const kernelWords = ["root=/dev/nvme0n1", "rootwait", "ds=nocloud", "quiet"] as 
 
 /**
  * Guests of an emulator share nothing with strangers: guards against that would cost every system call. Its clock is the
- * host's own, and one that is compared with a slower one on a busy host would be given up for that.
+ * host's own, and one that is compared with a slower one on a busy host would be given up for that. Nor is the timer
+ * tried by counting how often it rings: on a busy host it rings too seldom, and the kernel would not go on.
  */
-const emulatedKernelWords = ["mitigations=off", "tsc=reliable"] as const;
+const emulatedKernelWords = ["mitigations=off", "tsc=reliable", "no_timer_check"] as const;

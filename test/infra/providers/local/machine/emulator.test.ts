@@ -33,6 +33,11 @@ describe("the emulator of a machine", () => {
     ]);
   });
 
+  it("does not try in software whether the timer rings often enough, which it does not on a busy host", () => {
+    expect(wordAfter(emulatorWords(machine), "-append")).toContain(" no_timer_check");
+    expect(wordAfter(emulatorWords({ ...machine, accelerator: "kvm" }), "-append")).not.toContain("no_timer_check");
+  });
+
   it("speaks on the console that each architecture has", () => {
     expect(wordAfter(emulatorWords(machine), "-append")).toContain("console=ttyS0");
     const arm = emulatorWords({ ...machine, arch: "arm64" });
