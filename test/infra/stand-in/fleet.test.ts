@@ -33,7 +33,8 @@ const azureMachines = (): readonly Kept[] => held("azure-native", "azure-native:
 const configure = (groups: Record<string, unknown>): void =>
   project.configureFleet(project.withPlacements(fleetOf(groups)));
 
-describe("a fleet on stand-in clouds, through the real engine", () => {
+// Each goes through half a dozen runs of the engine.
+describe("a fleet on stand-in clouds, through the real engine", { timeout: 1_200_000 }, () => {
   it("finds the third domain, which alone has room, remembers it, and loads nothing but its own cloud", async () => {
     const zones = known.providers.get("gcp")?.domains("us-central1") ?? [];
     const from = zones.indexOf(placementsOf("far", zones, ["e2-micro"])(0)?.domain ?? "");

@@ -16,7 +16,8 @@ const azureMachines = (): readonly Kept[] => held("azure-native", "azure-native:
 const configure = (groups: Record<string, unknown>, more: Record<string, unknown> = {}): void =>
   project.configureFleet(fleetOf(groups, more));
 
-describe("what a fleet is refused, through the real engine", () => {
+// Each goes through several runs of the engine.
+describe("what a fleet is refused, through the real engine", { timeout: 1_200_000 }, () => {
   it("is refused in a preview, every mistake at once, before a cloud is asked for anything", async () => {
     configure(
       { far: { ...google, count: 1, options: { proxy: "socks5://192.0.2.1" } } },
