@@ -13,7 +13,7 @@ const main = fileURLToPath(new URL("../../practice/main.ts", import.meta.url));
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  seconds = 20,
+  seconds = 60,
 ): Promise<T> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
