@@ -7,7 +7,7 @@ import { errorOfStatus, NetworkError, understoodOr } from "../outcome.ts";
 import type { GradientAccount } from "./account.ts";
 import { dialogOn, hasForm, markOf, seenOn, submitForm } from "./dashboard.ts";
 import { countedNodes, listedNodes, parseGradient } from "./parse.ts";
-import { asksForTerms, errorOfPage } from "./standing.ts";
+import { asksForTerms, errorOfPage, type PageSeen } from "./standing.ts";
 
 /** The session that a browser keeps, as Playwright writes it down. */
 export type BrowserSession = Exclude<NonNullable<BrowserContextOptions["storageState"]>, string>;
@@ -157,7 +157,7 @@ async function openPage(page: Page, path: string, received: Received, setting: V
     const body = JSON.stringify(seen);
     return {
       kind: "other",
-      answer: pageAnswer("page/dashboard", startedAt, now, body, status, failure ?? errorOfPage(seen)),
+      answer: pageAnswer("page/dashboard", startedAt, now, body, status, failure ?? errorOf(seen, received)),
     };
   };
   const failure = status === null ? null : errorOfStatus(status);
@@ -169,6 +169,15 @@ async function openPage(page: Page, path: string, received: Received, setting: V
   if (asksForTerms(await dialogOn(page)))
     return other(new NetworkError("blocked", "the page asks to agree to other terms"));
   return mark === null ? other(received.failure() ?? null) : { kind: mark };
+}
+
+/** A page without its marks is not of another shape as long as what it asked for has not come. */
+function errorOf(seen: PageSeen, received: Received): NetworkError {
+  const error = errorOfPage(seen);
+  const late = received.awaited();
+  return error.outcome === "shape" && late !== null
+    ? new NetworkError("transient", `${late} was not answered in time`)
+    : error;
 }
 
 function none(): null {
@@ -217,7 +226,7 @@ async function openNodes(page: Page, received: Received, setting: VisitSetting):
   const table = page.locator("table").filter({ has: page.locator("th") });
   if (failure !== null || (await table.count()) !== 1) {
     const seen = await seenOn(page);
-    return pageAnswer("page/nodes", startedAt, now, JSON.stringify(seen), status, failure ?? errorOfPage(seen));
+    return pageAnswer("page/nodes", startedAt, now, JSON.stringify(seen), status, failure ?? errorOf(seen, received));
   }
   const heads = await table.locator("thead th").allInnerTexts();
   const rows: string[][] = [];
@@ -244,6 +253,8 @@ interface Received {
   /** Takes account of a pause that an answer asks for. */
   note(response: Response): void;
   retryAfterMs(): number | null;
+  /** Returns a call that is read and has not been answered yet; null where there is none. */
+  awaited(): string | null;
   /** Resolves when no call that is read is on its way any more. */
   quiet(patienceMs: number): Promise<void>;
 }
@@ -252,7 +263,7 @@ function listenTo(page: Page, account: GradientAccount, now: () => Date): Receiv
   const base = `${account.api.replace(/\/+$/, "")}/`;
   const answers = new Map<string, Answer>();
   const tokens = new Set<string>();
-  const underWay = new Set<unknown>();
+  const underWay = new Map<unknown, string>();
   const waiting: (() => void)[] = [];
   let failure: NetworkError | null = null;
   let pause: number | null = null;
@@ -299,9 +310,10 @@ function listenTo(page: Page, account: GradientAccount, now: () => Date): Receiv
     const authorization = request.headers().authorization;
     const [, token] = /^Bearer\s+(\S+)$/.exec(authorization ?? "") ?? [];
     if (token !== undefined) tokens.add(token);
-    if (request.method() === "OPTIONS" || callOf(request.url(), null) === null) return;
+    const asked = callOf(request.url(), null);
+    if (request.method() === "OPTIONS" || asked === null) return;
     const startedAt = now();
-    underWay.add(request);
+    underWay.set(request, asked);
     request
       .response()
       .then((response) => {
@@ -328,6 +340,7 @@ function listenTo(page: Page, account: GradientAccount, now: () => Date): Receiv
     },
     note,
     retryAfterMs: () => pause,
+    awaited: () => underWay.values().next().value ?? null,
     async quiet(patienceMs) {
       const end = performance.now() + patienceMs;
       do await page.waitForTimeout(quietMs);

@@ -241,6 +241,18 @@ describe("the gradient adapter on a dashboard that misbehaves", () => {
     expect(new Set(ofNodes)).toEqual(new Set(shown ? shownMetrics : []));
   });
 
+  it("waits for an answer that is late, and reads nothing of one that does not come in time", async () => {
+    await misbehave({ kind: "late", ms: 2_000, path: "/api/sentrynode" });
+    const slow = await read(open());
+    expect([slow.outcomes["sentrynode/list"], slow.told("verdict")]).toEqual(["ok", "Good"]);
+    await admin(network.info, "DELETE", "misbehaviours");
+    await misbehave({ kind: "late", ms: 600_000, path: "/api/" });
+    const { outcomes, facts } = await read(open({}, { patienceMs: 5_000 }));
+    expect(Object.values(outcomes)).toEqual(["transient"]);
+    expect(facts).toEqual([]);
+    expect((await memory()).stopped).toBeNull();
+  });
+
   it("calls 500s transient and reads nothing", async () => {
     await misbehave({ kind: "status", status: 500, path: "/api/" });
     const { outcomes, facts } = await read(open());
