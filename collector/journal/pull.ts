@@ -11,6 +11,7 @@ import type { Database } from "../store/database.ts";
 import { type JournalCursor, journalCursor, storeJournalPart } from "../store/journals.ts";
 import { lineMemory } from "../store/nodes.ts";
 import { type Agent, AgentError, type AgentStatus, agentExit, type RecoverAnswer } from "./agent.ts";
+import { turns } from "./turns.ts";
 
 /** A node whose journal is followed. */
 export interface FollowedNode {
@@ -57,6 +58,9 @@ const askOverSshMs = 60_000;
 // How often an agent whose node is silent is asked again.
 const askAgainMs = 10_000;
 
+// Many nodes may answer at once after a time away; some sessions of the database are left for the page and the schedule.
+const storing = turns(4);
+
 /** Follows a node through its agent: pulls on hints of its folder and when asked to, and notices its silence. */
 export function followNode(node: FollowedNode, agent: Agent, dependencies: PullDependencies): Follower {
   const { database, log, now, workloads, inTurn } = dependencies;
@@ -87,7 +91,7 @@ export function followNode(node: FollowedNode, agent: Agent, dependencies: PullD
       skewMs = Date.parse(answer.header.now) - now().getTime();
       if (answer.header.journal !== cursor?.journal) await refuseOtherMachine();
       const part = { nodeId: node.id, machineId: node.machineId, header: answer.header, items: answer.items };
-      const stored = await storeJournalPart(database, part, rules, now());
+      const stored = await storing(() => storeJournalPart(database, part, rules, now()));
       cursor = stored.cursor;
       memory = stored.memory;
       more = answer.more && answer.items.length > 0;

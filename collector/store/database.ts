@@ -39,6 +39,8 @@ export function inTransactionAlone<Result>(
 const leastMajor = 16;
 
 const connectMs = 10_000;
+// Each holds some megabytes of what it knows of the tables.
+const sessions = 8;
 /** The advisory lock of whoever makes or changes the schema. */
 export const migrationLock = 7_232_001;
 
@@ -72,7 +74,7 @@ export async function openDatabase(
     await refuseOldServer(owner, url);
     const refusal = await migrate(owner);
     if (refusal !== null) note(refusal);
-    return connect(url, 10, refusal === null ? daemonRole : null, onError);
+    return connect(url, sessions, refusal === null ? daemonRole : null, onError);
   } finally {
     await owner.destroy();
   }

@@ -412,7 +412,10 @@ async function launch(place: Place, port: number): Promise<Launched> {
     unix_socket_directories: "",
     cluster_name: place.marker,
     max_connections: "40",
-    shared_buffers: "64MB",
+    // A small host keeps pages once, in the kernel's cache, which gives them back when others need the room.
+    shared_buffers: "32MB",
+    maintenance_work_mem: "32MB",
+    max_logical_replication_workers: "0",
     wal_level: "minimal",
     max_wal_senders: "0",
     max_wal_size: "512MB",
