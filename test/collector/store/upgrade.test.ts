@@ -106,7 +106,7 @@ describe("an upgrade of the embedded database", () => {
       expect(await readFile(join(folder, "cluster", "data", "PG_VERSION"), "utf8")).toBe("18\n");
       await rm(folder, { recursive: true });
     }
-  });
+  }, 600_000);
 
   it(
     "survives kills at any moment: the data is there, old or new, and never an empty one",
