@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fullCounts } from "../../test/counts.ts";
@@ -33,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
   await prepare(progress, ["engine", "page", "browser"], {
     async afterBrowser(signal) {
       await preparePrograms(progress);
-      if (full?.files.some((file) => machineTests.includes(file))) await prepareMachines(progress, signal);
+      if (await needMachines(full?.files ?? positionals)) await prepareMachines(progress, signal);
     },
   });
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
@@ -72,8 +72,13 @@ async function preparePrograms(progress: Progress): Promise<void> {
   });
 }
 
-/** The tests that start virtual machines: suites of the full tier. */
-const machineTests = ["test/system/machine.test.ts", "test/system/machine-life.test.ts"];
+/** Returns whether tests that these filters name look into the image of virtual machines or start some. */
+async function needMachines(filters: readonly string[]): Promise<boolean> {
+  const files = (await readdir(join(checkout, "test"), { recursive: true }))
+    .map((file) => join("test", file))
+    .filter((file) => /^test\/(system\/machine|cloud-init\/schema)[\w-]*\.test\.ts$/.test(file));
+  return filters.length === 0 || files.some((file) => filters.some((filter) => file.includes(filter)));
+}
 
 /** Makes ready what tests of machines start. Where that cannot be, the step says why, and they are skipped with it. */
 async function prepareMachines(progress: Progress, signal: AbortSignal): Promise<void> {
