@@ -223,7 +223,10 @@ export interface FactFilter {
   readonly limit: number;
 }
 
-/** Returns facts, the newest first, with the node that each belongs to. */
+/**
+ * Returns facts, the newest first, with the node that each belongs to: in the order in which they were stored, or, of a
+ * stretch of time, in that of their instants.
+ */
 export async function factRows(database: Database, filter: FactFilter) {
   let query = database
     .selectFrom("fact")
@@ -242,8 +245,10 @@ export async function factRows(database: Database, filter: FactFilter) {
     )
     .selectAll("fact")
     .select("tied.key as node_key")
-    .orderBy("fact.id", "desc")
     .limit(filter.limit);
+  const byTime = filter.from !== undefined || filter.to !== undefined;
+  if (byTime) query = query.orderBy("fact.as_of", "desc");
+  query = query.orderBy("fact.id", "desc");
   const { nodeId } = filter;
   if (nodeId !== undefined) {
     query = query.where(({ eb, refTuple, selectFrom }) =>
@@ -265,7 +270,14 @@ export async function factRows(database: Database, filter: FactFilter) {
   if (filter.day !== undefined) query = query.where("fact.day", "=", filter.day);
   if (filter.from !== undefined) query = query.where("fact.as_of", ">=", filter.from);
   if (filter.to !== undefined) query = query.where("fact.as_of", "<", filter.to);
-  if (filter.after !== undefined) query = query.where("fact.id", "<", filter.after);
+  const { after } = filter;
+  if (after !== undefined) {
+    query = byTime
+      ? query.where(
+          sql<boolean>`(fact.as_of, fact.id) < ((select last.as_of from fact last where last.id = ${after}), ${after}::bigint)`,
+        )
+      : query.where("fact.id", "<", after);
+  }
   return query.execute();
 }
 

@@ -289,6 +289,7 @@ async function putAnswers(
     "insert into reading_body (reading_id, body) select id, '{}' from reading where id > $1 order by id",
     [last],
   );
+  await owner.query("set local session_replication_role = replica");
   await owner.query(
     `insert into fact (reading_id, network, account, network_node_id, metric, kind, value, text, unit, scale, day, derived, parser, as_of)
      select reading.id, first.network, first.account, first.network_node_id, metric, kind,
