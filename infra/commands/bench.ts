@@ -9,10 +9,16 @@ import { keepMeasured } from "./measured.ts";
 import { prepare } from "./prepare.ts";
 import { progressOn } from "./progress.ts";
 
+/** A benchmark's file. `byNameOnly`: it takes so long, or so much of the machine, that it runs only where it is named. */
+interface BenchModule {
+  readonly bench: Bench;
+  readonly byNameOnly?: boolean;
+}
+
 export const usage = `npm run bench -- [name...] [--json] [--scale x] [--quick]
 
-Runs the named benchmarks, or all of them. Each prints one line for every figure, with the floor it was measured
-against in the same run; at full scale they are kept in docs/measured/bench-<name>.json too.
+Runs the named benchmarks, or all but those that start virtual machines. Each prints one line for every figure, with
+the floor it was measured against in the same run; at full scale they are kept in docs/measured/bench-<name>.json too.
   --json     one JSON object for every figure
   --scale x  a fraction of the full count, for a quick look; targets are judged at full scale only
   --quick    the same as --scale 0.1
@@ -49,7 +55,8 @@ export async function main(args: readonly string[]): Promise<number> {
   await prepare(progress, ["engine", "page", "browser"]);
   let missed = 0;
   for (const name of positionals.length > 0 ? positionals : known.toSorted()) {
-    const module = (await import(pathToFileURL(join(folder, `${name}.bench.ts`)).href)) as { bench: Bench };
+    const module = (await import(pathToFileURL(join(folder, `${name}.bench.ts`)).href)) as BenchModule;
+    if (module.byNameOnly && !positionals.includes(name)) continue;
     await progress.step(`bench ${name}`, async (say) => {
       const figures: Figure[] = [];
       for await (const figure of module.bench({ scale, say })) {

@@ -24,6 +24,8 @@ import { type BenchContext, type Figure, figure, median } from "./figure.ts";
 
 /** Software emulation on a busy host takes its time. */
 const waitMs = 60 * 60_000;
+/** It starts virtual machines. */
+export const byNameOnly = true;
 const size = { cpus: 1, memoryMib: 1024, diskGib: 8 } as const;
 
 /**
