@@ -33,6 +33,17 @@ export function stampNow(everySeconds: number | null): Stamp {
 
 /** A running browser that did not answer in so many samples one after the other is restarted. */
 const deafAfter = 3;
+/** Before, a slow machine may still be starting it; to restart it then would never let it come up. */
+const startingMs = 10 * 60_000;
+
+/**
+ * Returns whether a runtime that runs has been silent for so long at `at` (RFC 3339) that it should be restarted; `silent`
+ * counts the samples in which it did not answer, one after the other.
+ */
+export function isDeaf({ state, since }: RuntimeMeasures, silent: number, at: string): boolean {
+  if (state !== "up" || since === undefined || silent < deafAfter) return false;
+  return Date.parse(at) - Date.parse(since) >= startingMs;
+}
 
 /**
  * Measures every layer of the node once, and on a machine compares it with the sample before. What could not be measured
@@ -66,7 +77,7 @@ export async function takeSample(directory: string, node: NodeFile, version: str
   return {
     draft,
     events: [...(changes?.events ?? []), ...(app?.events ?? [])],
-    deaf: runtime?.state === "up" && (app?.memory?.silent ?? 0) >= deafAfter,
+    deaf: isDeaf(runtime ?? {}, app?.memory?.silent ?? 0, stamp.at),
     remember() {
       if (app?.memory !== undefined) writeJson(paths.app, app.memory);
       if (changes !== undefined) writeJson(paths.changes, changes.memory);

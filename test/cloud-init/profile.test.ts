@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { measureApp } from "../../cloud-init/agent/app.ts";
 import { type NodeFile, nodePaths, writeJson } from "../../cloud-init/agent/folder.ts";
 import { newMeasures } from "../../cloud-init/agent/measure.ts";
+import { isDeaf } from "../../cloud-init/agent/sample.ts";
 
 const probe = {
   kind: "extension",
@@ -92,5 +93,13 @@ describe("a browser's profile", () => {
     const silent = [await sample(), await sample(), await sample()].map(({ memory }) => memory?.silent);
     expect(silent).toEqual([1, 2, 3]);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  });
+
+  it("is restarted for its silence once it had the time to start, and not while a slow machine starts it", () => {
+    const minutesOn = (minutes: number): string => new Date(Date.parse(since) + minutes * 60_000).toISOString();
+    expect(isDeaf({ state: "up", since }, 3, minutesOn(10))).toBe(true);
+    expect(isDeaf({ state: "up", since }, 9, minutesOn(9))).toBe(false);
+    expect(isDeaf({ state: "up", since }, 2, minutesOn(60))).toBe(false);
+    expect(isDeaf({ state: "down", since }, 9, minutesOn(60))).toBe(false);
   });
 });
