@@ -9,6 +9,7 @@ import { type Opener, readKey } from "./credentials.ts";
 import { watchInventory } from "./inventory/watch.ts";
 import { workloadsIn } from "./inventory/workloads.ts";
 import { agentOf } from "./journal/agents.ts";
+import { archivingJob } from "./journal/archiving.ts";
 import { followFleet } from "./journal/follow.ts";
 import { packingJob } from "./journal/packing.ts";
 import { spoolImport } from "./journal/spool.ts";
@@ -22,6 +23,7 @@ import { watchRecovery } from "./recovery/watch.ts";
 import { keepSchedule, openSchedule } from "./schedule/schedule.ts";
 import { passwordsIn, type Secrets } from "./secrets.ts";
 import { noteDeletedUnread } from "./store/absence.ts";
+import { openArchives } from "./store/archive/archives.ts";
 import { pruneChanges } from "./store/changes.ts";
 import { migrations, openDatabase } from "./store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "./store/embedded.ts";
@@ -89,6 +91,7 @@ export async function startCollector(
     const bell = changeBell(databaseUrl, log);
     endings.push(() => bell.stop());
     const workloads = workloadsIn(config.extraDirectory);
+    const archives = openArchives(config.archivesDirectory);
     const shared = { database, log, now, workloads };
     let lookedAtInventory = false;
     let turnedAt: number | null = null;
@@ -102,6 +105,7 @@ export async function startCollector(
     const metrics = openMetrics({ figures: () => storedFigures(database, now()), log });
     const app = await buildServer({
       ...shared,
+      archives,
       bell,
       host: config.host,
       webRoot: config.webRoot,
@@ -146,6 +150,7 @@ export async function startCollector(
     if (accounts !== null) endings.push(() => accounts.stop());
     await accounts?.look();
     await schedule.add(packingJob(database, log, now));
+    await schedule.add(archivingJob(database, archives, config.archiveAfterMonths, log, now));
     const turn = async (): Promise<void> => {
       await schedule.turn();
       turnedAt = performance.now();

@@ -5,12 +5,17 @@ import cron from "node-cron";
 import { z } from "zod";
 import { BadInput, type Problem, quoted } from "../infra/problem.ts";
 import { type LogLevel, logLevels } from "./log.ts";
+import { archivesFolder } from "./store/archive/archives.ts";
 
 /** Everything the collector can be told, read once from the environment. Paths are absolute. */
 export interface Config {
   /** A PostgreSQL server of the operator's; null: the embedded one under `dataDirectory`. May hold a password. */
   readonly databaseUrl: string | null;
   readonly dataDirectory: string;
+  /** Where months lie that are older than the database keeps, as Parquet files. */
+  readonly archivesDirectory: string;
+  /** How many months of lines and answers stay in the database before they are archived. */
+  readonly archiveAfterMonths: number;
   readonly inventoryFile: string;
   /** A folder of account files, one JSON file for each account that is read; null: no network is read. */
   readonly networksDirectory: string | null;
@@ -52,6 +57,8 @@ const Environment = z.object({
     )
     .optional(),
   DATA_DIR: path,
+  ARCHIVES: path.optional(),
+  ARCHIVE_AFTER_MONTHS: integer(1, 1200, "give whole months from 1 to 1200").default(13),
   INVENTORY: path,
   NETWORKS: path.optional(),
   SPOOL: path.optional(),
@@ -106,6 +113,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return {
     databaseUrl: data.DATABASE_URL ?? null,
     dataDirectory: data.DATA_DIR,
+    archivesDirectory: archivesFolder(data.DATA_DIR, data.ARCHIVES),
+    archiveAfterMonths: data.ARCHIVE_AFTER_MONTHS,
     inventoryFile: data.INVENTORY,
     networksDirectory: data.NETWORKS ?? null,
     spoolDirectory: data.SPOOL ?? null,

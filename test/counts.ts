@@ -15,6 +15,11 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
     counts: { PACKS: "20000", PACKING_KILLS: "200" },
     files: ["test/collector/store/pack.test.ts", "test/collector/store/packing.test.ts"],
   },
+  /** Hostile lines that are archived, and SIGKILLs of processes that archive and erase. */
+  archives: {
+    counts: { ARCHIVED_LINES: "5000", ARCHIVE_KILLS: "100" },
+    files: ["test/collector/store/archive/lines.test.ts", "test/collector/store/archive/archives.test.ts"],
+  },
   /** SIGKILLs of a backup and of a restore at random steps. */
   backup: { counts: { BACKUP_KILLS: "200" }, files: ["test/collector/store/backup/backup.test.ts"] },
   /** SIGKILLs of an upgrade of the embedded database at random steps. */

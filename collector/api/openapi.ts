@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { workloadsIn } from "../inventory/workloads.ts";
+import { openArchives } from "../store/archive/archives.ts";
 import type { Tables } from "../store/schema.ts";
 import { buildServer } from "./server.ts";
 
@@ -9,6 +10,7 @@ export async function openApiDocument(): Promise<unknown> {
   const database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new pg.Pool() }) });
   const app = await buildServer({
     database,
+    archives: openArchives("."),
     workloads: workloadsIn(null),
     now: () => new Date(),
     host: "127.0.0.1",

@@ -19,6 +19,7 @@ const titles: Readonly<Record<number, string>> = {
   400: "Bad request",
   404: "Not found",
   405: "Method not allowed",
+  410: "Gone from the archives",
   421: "Misdirected request",
   500: "Internal error",
   503: "Not ready",

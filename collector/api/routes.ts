@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type FindWorkload, plainLayers } from "../inventory/workloads.ts";
 import { adapterOf } from "../networks/adapters.ts";
 import { alertRows, markAlert } from "../store/alerts.ts";
+import type { Archives } from "../store/archive/archives.ts";
 import { costRows } from "../store/costs.ts";
 import type { Database } from "../store/database.ts";
 import { actionRows, brakeNow, openTroubles, releaseBrake, setBrake } from "../store/recovery.ts";
@@ -52,6 +53,7 @@ import {
 /** What the routes read from. */
 export interface RouteDependencies {
   readonly database: Database;
+  readonly archives: Archives;
   readonly workloads: FindWorkload;
   readonly now: () => Date;
 }
@@ -76,7 +78,7 @@ const range = { from: Instant.describe("Inclusive."), to: Instant.describe("Excl
 const factFilters = { metric: z.string().max(100).optional(), day: z.iso.date().optional(), ...range };
 
 /** Serves everything below `/api/v1` that is read once; the live stream is apart. */
-export function serveRoutes(app: FastifyInstance, { database, workloads, now }: RouteDependencies): void {
+export function serveRoutes(app: FastifyInstance, { database, archives, workloads, now }: RouteDependencies): void {
   const nodeId = async (params: z.infer<typeof NodeParams>): Promise<number> => {
     const key = `${params.group}/${params.slot}`;
     const id = await nodeIdOf(database, key);
@@ -156,21 +158,25 @@ export function serveRoutes(app: FastifyInstance, { database, workloads, now }: 
   get(
     app,
     "/nodes/:group/:slot/samples",
-    "Lines of the node's journal: samples and events.",
+    "Lines of the node's journal: samples and events, from the database and its archives as one. 410: an archive is missing.",
     { params: NodeParams, query: Samples, answer: SampleList },
     ({ params, query }) =>
       readPage(
         query,
         SamplePlace,
         async (place, limit) =>
-          sampleRows(database, {
-            nodeId: await nodeId(params),
-            order: query.order ?? "desc",
-            ...(query.kind === undefined ? {} : { kind: query.kind }),
-            ...bounds(query),
-            ...(place === undefined ? {} : { after: { at: new Date(place[0]), journal: place[1], n: place[2] } }),
-            limit,
-          }),
+          sampleRows(
+            database,
+            {
+              nodeId: await nodeId(params),
+              order: query.order ?? "desc",
+              ...(query.kind === undefined ? {} : { kind: query.kind }),
+              ...bounds(query),
+              ...(place === undefined ? {} : { after: { at: new Date(place[0]), journal: place[1], n: place[2] } }),
+              limit,
+            },
+            archives,
+          ),
         (row) => ({
           journal: row.uuid,
           n: Number(row.n),
@@ -247,6 +253,9 @@ export function serveRoutes(app: FastifyInstance, { database, workloads, now }: 
           reason: row.reason,
           from: row.from_at.toISOString(),
           to: row.to_at?.toISOString() ?? null,
+          asOf: row.as_of.toISOString(),
+          startCensoring: row.start_censoring,
+          endCensoring: row.end_censoring,
           evidence: row.evidence,
         }),
         (row) => [row.from_at.toISOString(), row.id],
@@ -372,10 +381,10 @@ export function serveRoutes(app: FastifyInstance, { database, workloads, now }: 
   get(
     app,
     "/readings/:id",
-    "One raw answer, redacted of secrets.",
+    "One raw answer, redacted of secrets. 410: its archive is missing.",
     { params: ReadingParams, answer: ReadingItem },
     async ({ params: { id } }) => {
-      const row = await readingRow(database, id);
+      const row = await readingRow(database, id, archives);
       if (row === undefined) throw notFound(`reading ${id}`);
       return {
         id: row.id,

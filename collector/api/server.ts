@@ -5,6 +5,7 @@ import { type FastifyError, type FastifyInstance, fastify } from "fastify";
 import { z } from "zod";
 import { BadInput, quoted } from "../../infra/problem.ts";
 import { type Log, sentenceOf } from "../log.ts";
+import { ArchiveUnreadable } from "../store/archive/archives.ts";
 import { contentSecurityPolicy } from "../web/policy.ts";
 import { hostAllowed } from "./hosts.ts";
 import { metricsType } from "./metrics.ts";
@@ -48,9 +49,10 @@ export async function buildServer(dependencies: ServerDependencies): Promise<Fas
       "Open it by its address, such as http://127.0.0.1 with its port.",
     );
   });
-  app.setErrorHandler((error: FastifyError | ApiProblem, request, reply) => {
+  app.setErrorHandler((error: FastifyError | ApiProblem | ArchiveUnreadable, request, reply) => {
     const problem = problemOf(error);
-    if (problem.status >= 500) log("error", `${request.method} ${request.url.split("?")[0]}: ${sentenceOf(error)}`);
+    if (problem.status >= 500 || problem.status === 410)
+      log("error", `${request.method} ${request.url.split("?")[0]}: ${sentenceOf(error)}`);
     return reply.code(problem.status).type("application/problem+json").send(problemDetails(problem));
   });
   app.setNotFoundHandler((request, reply) => {
@@ -127,8 +129,9 @@ function refusal(error: z.ZodError, part: string | undefined): ApiProblem {
   return new ApiProblem(400, code, `${sentences.join("; ")}.`, "See /api/v1/openapi.json.");
 }
 
-function problemOf(error: FastifyError | ApiProblem): ApiProblem {
+function problemOf(error: FastifyError | ApiProblem | ArchiveUnreadable): ApiProblem {
   if (error instanceof ApiProblem) return error;
+  if (error instanceof ArchiveUnreadable) return new ApiProblem(410, error.code, error.message, error.fix);
   const status = error.statusCode ?? 500;
   return status >= 500
     ? new ApiProblem(500, "internal", "The collector could not answer.", "Look into the collector's log.")

@@ -88,6 +88,14 @@ export const SampleItem = z.object({
 });
 export type SampleItem = z.infer<typeof SampleItem>;
 
+/** How far the beginning of a stretch was seen. */
+export const StartCensoring = z.enum(["none", "interval", "left", "unknown"]);
+export type StartCensoring = z.infer<typeof StartCensoring>;
+
+/** How far the end of a stretch was seen. */
+export const EndCensoring = z.enum(["none", "interval", "right", "unknown"]);
+export type EndCensoring = z.infer<typeof EndCensoring>;
+
 /** A stretch `[from, to)` in which a layer had one value. */
 export const StateItem = z.object({
   layer: LayerName,
@@ -96,6 +104,13 @@ export const StateItem = z.object({
   reason: z.string(),
   from: Instant,
   to: Instant.nullable().describe("null: still so."),
+  asOf: Instant.describe("The newest evidence for this value."),
+  startCensoring: StartCensoring.describe(
+    "none: an event told when it began. interval: it began after asOf of the stretch before, up to from, where a look found it. left: it was so already when it was first seen, at from. unknown: an earlier release did not note it.",
+  ),
+  endCensoring: EndCensoring.describe(
+    "none: an event told when it ended. interval: it ended after asOf, up to to. right: its end was not seen; it was so until asOf, and what is after that is not known, lasts still, or was ended by the operator. unknown: an earlier release did not note it.",
+  ),
   evidence: z.record(z.string(), z.unknown()).describe("What the value rests on: a journal line, a reading, silence."),
 });
 export type StateItem = z.infer<typeof StateItem>;

@@ -1,3 +1,4 @@
+import type { Archives } from "../store/archive/archives.ts";
 import type { Database } from "../store/database.ts";
 import { type StoredReading, storedReadings, storeReparsed } from "../store/reparse.ts";
 import type { Adapter, ParsedFact } from "./adapter.ts";
@@ -35,6 +36,7 @@ const batch = 500;
  */
 export async function reparse(
   database: Database,
+  archives: Archives,
   adapter: Adapter,
   since: Date,
   store: boolean,
@@ -45,7 +47,7 @@ export async function reparse(
   let stored = 0;
   let after = "0";
   for (;;) {
-    const some = await storedReadings(database, adapter.network, since, after, batch);
+    const some = await storedReadings(database, adapter.network, since, after, batch, archives);
     const additions: { reading: StoredReading; facts: readonly ParsedFact[] }[] = [];
     for (const reading of some) {
       const facts = parsed(adapter, reading);

@@ -169,7 +169,10 @@ function changesOfMissing(memory: FoldMemory): LayerChange[] {
 }
 
 function change(line: JournalLine, layer: LayerChange["layer"], value: string, reason: string): LayerChange {
-  return { layer, at: new Date(line.at), value, reason, evidence: { kind: "line", journal: line.j, n: line.n } };
+  const evidence = { kind: "line", journal: line.j, n: line.n } as const;
+  // An event is written when it happens, a sample finds what has happened since the one before.
+  const told = line.kind === "event" ? ({ byEvent: true } as const) : {};
+  return { layer, at: new Date(line.at), value, reason, evidence, ...told };
 }
 
 function isBoot(line: JournalLine): boolean {

@@ -1,4 +1,4 @@
-import type { LayerName, VerdictClass } from "../api/types.ts";
+import type { EndCensoring, LayerName, StartCensoring, VerdictClass } from "../api/types.ts";
 
 /**
  * What a layer's value rests on. `silence` and `status` are the collector's own observations of a node that sends nothing:
@@ -22,6 +22,8 @@ export interface LayerChange {
   readonly class?: VerdictClass;
   readonly reason: string;
   readonly evidence: Evidence;
+  /** The instant is that of the change itself, told by an event; absent: a look found it so. */
+  readonly byEvent?: true;
 }
 
 /** A stretch `[from, to)` with one value. `id` is null until it is stored; `to` is null while it lasts. */
@@ -34,7 +36,15 @@ export interface Stretch {
   readonly to: Date | null;
   readonly asOf: Date;
   readonly evidence: Evidence;
+  /** What told that it began; null where an earlier release did not note it. */
+  readonly begunBy: BegunBy | null;
+  /** How far its ends were seen: what `censored` makes of its neighbours. */
+  readonly startCensoring: StartCensoring;
+  readonly endCensoring: EndCensoring;
 }
+
+/** An event of the node's own, a look that found it so, or the operator, by the inventory. */
+export type BegunBy = "event" | "look" | "inventory";
 
 /** The stretches of one layer in the order of time, without holes between them. */
 export type Timeline = readonly Stretch[];
@@ -54,6 +64,9 @@ export function withChange(timeline: Timeline, change: LayerChange): Timeline {
     to: null,
     asOf: change.at,
     evidence: change.evidence,
+    begunBy: change.byEvent === true ? "event" : change.evidence.kind === "inventory" ? "inventory" : "look",
+    startCensoring: "left",
+    endCensoring: "right",
   };
   const index = timeline.findIndex(({ from, to }) => from.getTime() <= at && (to === null || at < to.getTime()));
   const here = timeline[index];
@@ -61,7 +74,9 @@ export function withChange(timeline: Timeline, change: LayerChange): Timeline {
     const [first] = timeline;
     if (first === undefined) return [fresh];
     // Only an instant before the first stretch lies outside of all of them.
-    if (sameValue(first, fresh)) return [{ ...first, from: change.at }, ...timeline.slice(1)];
+    if (sameValue(first, fresh)) {
+      return [{ ...first, from: change.at, begunBy: fresh.begunBy }, ...timeline.slice(1)];
+    }
     return [{ ...fresh, to: first.from }, ...timeline];
   }
   if (sameValue(here, fresh)) {
@@ -79,7 +94,7 @@ export function withChange(timeline: Timeline, change: LayerChange): Timeline {
       : [{ ...here, to: change.at, asOf: here.asOf.getTime() < at ? here.asOf : change.at }];
   const previous = left[0] ?? before.at(-1);
   if (next !== undefined && sameValue(next, fresh)) {
-    return mergeEnd([...before, ...left], { ...next, from: change.at }, after.slice(1));
+    return mergeEnd([...before, ...left], { ...next, from: change.at, begunBy: fresh.begunBy }, after.slice(1));
   }
   const placed: Stretch = { ...fresh, id: left.length === 0 ? here.id : null, to: here.to };
   return previous !== undefined && sameValue(previous, placed)
@@ -107,6 +122,49 @@ export function withoutSilence(timeline: Timeline, line: Date): Timeline {
     kept = [...kept.slice(0, -2), { ...previous, to: last.to }];
   }
   return kept;
+}
+
+/**
+ * Returns the stretches of `after` with what their neighbours say of how far their ends were seen, in the sense of survival
+ * analysis. `before` is what `after` was made from: where a timeline is known in part, its first stretch keeps how it began
+ * as long as nothing about that changed.
+ */
+export function censored(before: Timeline, after: Timeline): Timeline {
+  const [first] = before;
+  const starts = after.map((stretch, index): StartCensoring => {
+    const previous = after[index - 1];
+    const unchanged =
+      first !== undefined && first.id === stretch.id && sameValue(first, stretch) && sameStart(first, stretch);
+    if (index === 0 && unchanged) return first.startCensoring;
+    // Since when nothing is known is known.
+    if (isHole(stretch) || stretch.begunBy === "event") return "none";
+    if (previous === undefined || isHole(previous)) return "left";
+    return stretch.begunBy === null ? "unknown" : "interval";
+  });
+  return after.map((stretch, index) => {
+    const startCensoring = starts[index] as StartCensoring;
+    const endCensoring = endOf(stretch, after[index + 1], starts[index + 1]);
+    return startCensoring === stretch.startCensoring && endCensoring === stretch.endCensoring
+      ? stretch
+      : { ...stretch, startCensoring, endCensoring };
+  });
+}
+
+function endOf(stretch: Stretch, next: Stretch | undefined, start: StartCensoring | undefined): EndCensoring {
+  // What came after it shows where a hole ends.
+  if (isHole(stretch) && next !== undefined) return "none";
+  if (next === undefined || start === undefined || start === "left" || isHole(next)) return "right";
+  // The operator ended it, and not what the stretch is about.
+  return next.begunBy === "inventory" ? "right" : start;
+}
+
+/** A stretch in which nothing was known of the layer. */
+function isHole({ value }: Stretch): boolean {
+  return value === "unknown";
+}
+
+function sameStart(one: Stretch, other: Stretch): boolean {
+  return one.from.getTime() === other.from.getTime() && one.begunBy === other.begunBy;
 }
 
 function isSilence(stretch: Stretch, line: Date): boolean {

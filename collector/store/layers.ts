@@ -1,5 +1,6 @@
 import { type LayerName, layerNames } from "../api/types.ts";
 import {
+  censored,
   type Evidence,
   type LayerChange,
   type Stretch,
@@ -25,7 +26,7 @@ export async function applyLayerChanges(
     if (earliest === Number.POSITIVE_INFINITY) continue;
     const before = await timelineFrom(transaction, nodeId, layer, new Date(earliest));
     const heard = line === null ? before : withoutSilence(before, line);
-    await save(transaction, nodeId, layer, before, own.reduce(withChange, heard));
+    await save(transaction, nodeId, layer, before, censored(before, own.reduce(withChange, heard)));
   }
 }
 
@@ -53,6 +54,9 @@ async function timelineFrom(
     to: row.to_at,
     asOf: row.as_of,
     evidence: row.evidence as unknown as Evidence,
+    begunBy: row.begun_by,
+    startCensoring: row.start_censoring,
+    endCensoring: row.end_censoring,
   }));
 }
 
@@ -93,5 +97,8 @@ function columns(stretch: Stretch) {
     to_at: stretch.to,
     as_of: stretch.asOf,
     evidence: JSON.stringify(stretch.evidence),
+    begun_by: stretch.begunBy,
+    start_censoring: stretch.startCensoring,
+    end_censoring: stretch.endCensoring,
   };
 }

@@ -6,7 +6,7 @@ import { packLines, packVersion, type StoredLine, unpackLines } from "./pack.ts"
 import { forgetPartitions } from "./partitions.ts";
 
 /** A line with its kind: which of the two parts of a pack it is in. */
-interface KnownLine extends StoredLine {
+export interface KnownLine extends StoredLine {
   readonly kind: "sample" | "event";
 }
 

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
+import { type ArchiveFile, type Archives, ArchiveUnreadable } from "./archive/archives.ts";
 import type { Database } from "./database.ts";
-import { linesOfPack } from "./packing.ts";
+import { type KnownLine, linesOfPack } from "./packing.ts";
 
 /** Which lines of a node are asked for: those in `[from, to)`, from behind a place on, of one kind. */
 export interface LineFilter {
@@ -36,8 +37,16 @@ const linesPerDay = 288;
 const mostPacksPerRead = 128;
 const linesPerRead = 5_000;
 
-/** Returns packed lines of a node in the order of their places, none that lies behind the instant `end`. */
-export async function packedRows(database: Database, filter: LineFilter, end?: Date): Promise<LineRow[]> {
+/**
+ * Returns packed lines of a node in the order of their places, from the database and from archives, none that lies behind
+ * the instant `end`. @throws ArchiveUnreadable
+ */
+export async function packedRows(
+  database: Database,
+  archives: Archives | null,
+  filter: LineFilter,
+  end?: Date,
+): Promise<LineRow[]> {
   const found: LineRow[] = [];
   let day: { readonly day: string; readonly lines: LineRow[] } | null = null;
   for await (const pack of packsOf(database, filter, end)) {
@@ -48,16 +57,24 @@ export async function packedRows(database: Database, filter: LineFilter, end?: D
       day = null;
     }
     day ??= { day: pack.day, lines: [] };
-    day.lines.push(...linesIn(pack, filter));
+    if (pack.erased === null) day.lines.push(...linesIn(pack, await linesOf(pack, archives), filter));
   }
   if (day !== null && found.length < filter.limit) found.push(...inOrder(day.lines, filter.order));
   return found.slice(0, filter.limit);
 }
 
-/** Yields the texts of all lines of a node, some at a time, in no order. The caller holds one snapshot. */
-export async function* lineTexts(database: Database, nodeId: number): AsyncGenerator<readonly string[]> {
+/**
+ * Yields the texts of all lines of a node, some at a time, in no order; without `archives`, of those in the database. The
+ * caller holds one snapshot. @throws ArchiveUnreadable
+ */
+export async function* lineTexts(
+  database: Database,
+  nodeId: number,
+  archives: Archives | null,
+): AsyncGenerator<readonly string[]> {
   for await (const pack of packsOf(database, { nodeId, order: "asc", limit: linesPerRead }, undefined)) {
-    if (pack.erased === null) yield linesOfPack(pack).map(({ line }) => line);
+    if (pack.erased !== null || (pack.archive_row !== null && archives === null)) continue;
+    yield (await linesOf(pack, archives)).map(({ line }) => line);
   }
   let after: { at: Date; journal_id: number; n: string } | undefined;
   for (;;) {
@@ -99,6 +116,34 @@ interface Pack {
   readonly erased: object | null;
   readonly sample_lines: Buffer | null;
   readonly event_lines: Buffer | null;
+  readonly archive_row: number | null;
+  readonly lines: number;
+  /** Of the archive that it is in. */
+  readonly file: string | null;
+  readonly sha256: string | null;
+  readonly bytes: string | null;
+}
+
+/**
+ * Returns the lines of a pack that is not erased, from the database or from its archive.
+ * @throws ArchiveUnreadable, and ExplainedError `pack-damaged`
+ */
+export async function linesOf(
+  pack: Parameters<typeof linesOfPack>[0] & Pick<Pack, "archive_row" | "lines" | "file" | "sha256" | "bytes">,
+  archives: Archives | null,
+): Promise<readonly KnownLine[]> {
+  if (pack.archive_row === null || pack.file === null) return linesOfPack(pack);
+  if (archives === null) throw new ArchiveUnreadable("missing", pack.file);
+  return archives.lines(archiveOf({ ...pack, file: pack.file }), pack.archive_row, pack.lines);
+}
+
+/** Returns the file of an archive from columns that a join gave. */
+export function archiveOf(row: {
+  readonly file: string;
+  readonly sha256: string | null;
+  readonly bytes: string | null;
+}): ArchiveFile {
+  return { file: row.file, sha256: row.sha256 ?? "", bytes: Number(row.bytes) };
 }
 
 async function* packsOf(database: Database, filter: LineFilter, end: Date | undefined): AsyncGenerator<Pack> {
@@ -128,8 +173,11 @@ async function readPacks(
   let query = database
     .selectFrom("line_pack")
     .innerJoin("journal", "journal.id", "line_pack.journal_id")
+    .leftJoin("archive", "archive.id", "line_pack.archive_id")
     .select(["journal.uuid", "line_pack.journal_id", "line_pack.first_n", "line_pack.day"])
-    .select(["line_pack.version", "line_pack.erased"])
+    .select(["line_pack.version", "line_pack.erased", "line_pack.archive_row"])
+    .select(["archive.file", "archive.sha256", "archive.bytes"])
+    .select(sql<number>`line_pack.samples + line_pack.events`.as("lines"))
     .select((from) => [
       (kind === "event" ? from.val(null) : from.ref("line_pack.sample_lines"))
         .$castTo<Buffer | null>()
@@ -161,13 +209,13 @@ async function readPacks(
   return query.execute();
 }
 
-function linesIn(pack: Pack, filter: LineFilter): LineRow[] {
-  if (pack.erased !== null) return [];
+function linesIn(pack: Pack, lines: readonly KnownLine[], filter: LineFilter): LineRow[] {
   const { order, after } = filter;
   const from = filter.from?.getTime() ?? Number.NEGATIVE_INFINITY;
   const to = filter.to?.getTime() ?? Number.POSITIVE_INFINITY;
   const rows: LineRow[] = [];
-  for (const { n, at, kind, everyS, line } of linesOfPack(pack)) {
+  for (const { n, at, kind, everyS, line } of lines) {
+    if (filter.kind !== undefined && kind !== filter.kind) continue;
     if (at < from || at >= to) continue;
     if (after !== undefined) {
       const beyond = at - after.at.getTime() || pack.journal_id - after.journal || n - Number(after.n);

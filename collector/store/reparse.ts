@@ -1,5 +1,7 @@
 import type { Adapter, ParsedFact } from "../networks/adapter.ts";
+import type { Archives } from "./archive/archives.ts";
 import type { Database } from "./database.ts";
+import { archiveOf } from "./packs.ts";
 import { storeFacts } from "./readings.ts";
 
 /** A stored answer with what the newest parser so far found in it. */
@@ -16,7 +18,7 @@ export interface StoredReading {
 
 /**
  * Returns up to `limit` answers of a network that began at `since` or later and come after the reading `after`, in the
- * order in which they came: those whose bodies are there and worth parsing.
+ * order in which they came: those whose bodies were not erased and are worth parsing. @throws ArchiveUnreadable
  */
 export async function storedReadings(
   database: Database,
@@ -24,17 +26,20 @@ export async function storedReadings(
   since: Date,
   after: string,
   limit: number,
+  archives: Archives,
 ): Promise<readonly StoredReading[]> {
   const rows = await database
     .selectFrom("reading")
     .innerJoin("reading_body", "reading_body.reading_id", "reading.id")
+    .leftJoin("archive", "archive.id", "reading_body.archive_id")
     .select(["reading.id", "reading.account", "reading.source", "reading.finished_at", "reading_body.body"])
+    .select(["reading_body.archive_row", "archive.file", "archive.sha256", "archive.bytes"])
     .where("reading.network", "=", network)
     .where("reading.started_at", ">=", since)
     .where("reading.id", ">", after)
     .where("reading.outcome", "in", ["ok", "shape"])
-    .where("reading_body.body", "is not", null)
-    .where("reading_body.body", "<>", "")
+    .where("reading_body.erased", "is", null)
+    .where("reading.size", ">", 0)
     .orderBy("reading.id")
     .limit(limit)
     .execute();
@@ -57,15 +62,19 @@ export async function storedReadings(
     const units = value === null ? null : BigInt(value);
     known.facts.push({ metric, networkNodeId: network_node_id, value: units, text, day, derived });
   }
-  return rows.map(({ id, account, source, finished_at, body }) => ({
-    id,
-    account,
-    call: source,
-    body: body ?? "",
-    finishedAt: finished_at,
-    parser: newest.get(id)?.parser ?? null,
-    facts: newest.get(id)?.facts.toReversed() ?? [],
-  }));
+  const readings: StoredReading[] = [];
+  for (const { id, account, source, finished_at, body, archive_row, file, sha256, bytes } of rows) {
+    readings.push({
+      id,
+      account,
+      call: source,
+      body: file === null ? (body ?? "") : await archives.body(archiveOf({ file, sha256, bytes }), archive_row ?? 0),
+      finishedAt: finished_at,
+      parser: newest.get(id)?.parser ?? null,
+      facts: newest.get(id)?.facts.toReversed() ?? [],
+    });
+  }
+  return readings;
 }
 
 /** Adds what this adapter's parser finds in the readings, beside what older ones found, in one transaction. */

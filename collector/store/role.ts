@@ -36,6 +36,7 @@ export async function prepareRole(session: Database): Promise<string | null> {
          revoke insert, update, delete on chain, migration from ${daemonRole};
          revoke delete on recovery_action, recovery_brake from ${daemonRole};
          revoke insert on line_pack from ${daemonRole};
+         revoke update on archive from ${daemonRole};
          do $$ declare name regclass; begin
            for name in select inhrelid::regclass from pg_inherits where inhparent = 'sample'::regclass loop
              execute format('revoke all on %s from ${daemonRole}', name);

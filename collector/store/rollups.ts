@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { decodeLine, type JournalLine } from "../../cloud-init/agent/line.ts";
 import { joinRollups, type Rollup, rollUp, rollupMs } from "../states/rollups.ts";
+import type { Archives } from "./archive/archives.ts";
 import type { Database, InTransaction } from "./database.ts";
 import { instantText } from "./instant.ts";
 import { lineTexts } from "./packs.ts";
@@ -61,8 +62,8 @@ async function addRows(
 
 /** Makes the hours and days of a node anew from its lines. The caller holds the node's row. */
 export async function rebuildRollups(transaction: InTransaction, nodeId: number): Promise<void> {
-  const counted = await recount(transaction, nodeId);
-  const kept = [...(await erasedDays(transaction, nodeId))].map((day) => new Date(day));
+  const counted = await recount(transaction, nodeId, null);
+  const kept = [...(await daysWithout(transaction, nodeId, null))].map((day) => new Date(day));
   for (const length of lengths) {
     await transaction
       .deleteFrom(rollupTables[length])
@@ -93,10 +94,17 @@ export async function rebuildOne(database: Database): Promise<boolean> {
   });
 }
 
-/** Returns sentences for the hours and days of a node that are not what its lines say; none where all are. */
-export async function faultsOfRollups(database: Database, node: { id: number; key: string }): Promise<string[]> {
-  const counted = await recount(database, node.id);
-  const erased = await erasedDays(database, node.id);
+/**
+ * Returns sentences for the hours and days of a node that are not what its lines say, archived ones too; none where all
+ * are. @throws ArchiveUnreadable
+ */
+export async function faultsOfRollups(
+  database: Database,
+  node: { id: number; key: string },
+  archives: Archives,
+): Promise<string[]> {
+  const counted = await recount(database, node.id, archives);
+  const erased = await daysWithout(database, node.id, archives);
   const faults: string[] = [];
   for (const length of lengths) {
     const rows = await database
@@ -122,11 +130,18 @@ function textOf(row: Readonly<Record<string, Date | string | number | null>>): s
   return fields.toSorted().join(" ");
 }
 
-/** Returns the hours and days that the lines of a node give, erased days left out. The caller holds one snapshot. */
-async function recount(database: Database, nodeId: number): Promise<Readonly<Record<RollupLength, Rollup[]>>> {
+/**
+ * Returns the hours and days that the lines of a node give, days left out of which lines are not there. The caller holds one
+ * snapshot.
+ */
+async function recount(
+  database: Database,
+  nodeId: number,
+  archives: Archives | null,
+): Promise<Readonly<Record<RollupLength, Rollup[]>>> {
   const found = { hour: new Map<number, Rollup>(), day: new Map<number, Rollup>() };
-  const erased = await erasedDays(database, nodeId);
-  for await (const texts of lineTexts(database, nodeId)) {
+  const erased = await daysWithout(database, nodeId, archives);
+  for await (const texts of lineTexts(database, nodeId, archives)) {
     const lines = texts.flatMap((text) => {
       const decoded = decodeLine(text);
       return "line" in decoded ? [decoded.line] : [];
@@ -142,13 +157,22 @@ async function recount(database: Database, nodeId: number): Promise<Readonly<Rec
   return { hour: [...found.hour.values()], day: [...found.day.values()] };
 }
 
-/** Returns the days (their beginnings in milliseconds) of which lines were erased: their sums cannot be counted again. */
-async function erasedDays(database: Database, nodeId: number): Promise<ReadonlySet<number>> {
+/**
+ * Returns the days (their beginnings in milliseconds) of which lines were erased, and without `archives` those of which
+ * lines are archived: their sums cannot be counted again.
+ */
+async function daysWithout(
+  database: Database,
+  nodeId: number,
+  archives: Archives | null,
+): Promise<ReadonlySet<number>> {
   const rows = await database
     .selectFrom("line_pack")
     .select("from_at")
     .where("node_id", "=", nodeId)
-    .where("erased", "is not", null)
+    .where(({ eb, or }) =>
+      or([eb("erased", "is not", null), ...(archives === null ? [eb("archive_id", "is not", null)] : [])]),
+    )
     .execute();
   return new Set(rows.map(({ from_at }) => dayOf(from_at)));
 }

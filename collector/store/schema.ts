@@ -2,10 +2,18 @@ import type { ColumnType, Generated, JSONColumnType } from "kysely";
 import type { Reach } from "../../infra/inventory.ts";
 import type { MessageKind } from "../alerts/messages.ts";
 import type { Severity } from "../alerts/rules.ts";
-import type { CounterKind, LayerName, ReadingOutcome, VerdictClass } from "../api/types.ts";
+import type {
+  CounterKind,
+  EndCensoring,
+  LayerName,
+  ReadingOutcome,
+  StartCensoring,
+  VerdictClass,
+} from "../api/types.ts";
 import type { EpisodeOutcome, Outcome, Rung, TroubleKind } from "../recovery/rungs.ts";
 import type { FoldMemory } from "../states/lines.ts";
 import type { RewardMemory } from "../states/reward.ts";
+import type { BegunBy } from "../states/timeline.ts";
 
 /** `bigint` columns travel as text: they may pass 2^53. */
 type Identity = ColumnType<string, never, never>;
@@ -89,6 +97,8 @@ export interface Tables {
     version: number;
     sample_lines: Buffer | null;
     event_lines: Buffer | null;
+    archive_id: Optional<number>;
+    archive_row: Optional<number>;
     erased: JSONColumnType<{ when: string; why: string } | null, string | null | undefined, string | null>;
   };
   sample: {
@@ -124,6 +134,9 @@ export interface Tables {
     to_at: Date | null;
     as_of: Date;
     evidence: Json;
+    begun_by: Optional<BegunBy>;
+    start_censoring: Generated<StartCensoring>;
+    end_censoring: Generated<EndCensoring>;
   };
   network_node: {
     id: Generated<number>;
@@ -157,7 +170,21 @@ export interface Tables {
   reading_body: {
     reading_id: BigInteger;
     body: string | null;
+    archive_id: Optional<number>;
+    archive_row: Optional<number>;
     erased: JSONColumnType<{ when: string; why: string } | null, string | null | undefined, string | null>;
+  };
+  archive: {
+    id: Generated<number>;
+    kind: "lines" | "readings";
+    month: string;
+    file: string;
+    state: "writing" | "kept" | "replaced";
+    began_at: Date;
+    kept_at: Optional<Date>;
+    sha256: Optional<string>;
+    bytes: Optional<string>;
+    rows: Optional<string>;
   };
   chain: { network: string; account: string; n: BigInteger; head: string | null };
   fact: {

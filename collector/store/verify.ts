@@ -1,11 +1,13 @@
-import { type Selectable, sql } from "kysely";
+import { sql } from "kysely";
 import { ExplainedError } from "../../infra/problem.ts";
 import { hashOf } from "../networks/redaction.ts";
+import { type Archives, ArchiveUnreadable, openArchives } from "./archive/archives.ts";
+import { keptArchives } from "./archive/archiving.ts";
 import type { Database } from "./database.ts";
 import { hashOfHeader, journalBeginning, linkLine } from "./links.ts";
-import { linesOfPack, packBefore } from "./packing.ts";
+import { faultOfLines } from "./pack-fault.ts";
+import { archiveOf, linesOf } from "./packs.ts";
 import { faultsOfRollups } from "./rollups.ts";
-import type { Tables } from "./schema.ts";
 
 /** What a check of the evidence found. `faults` are sentences; none where all is as it was stored. */
 export interface Verified {
@@ -15,6 +17,8 @@ export interface Verified {
   readonly lines: number;
   /** Lines of packs that were erased. */
   readonly erasedLines: number;
+  /** Files of archives, which hold some of these lines and bodies of these readings. */
+  readonly archives: number;
   readonly faults: readonly string[];
 }
 
@@ -24,21 +28,32 @@ const packBatch = 50;
 /**
  * Checks all evidence: that every chain of readings is whole and ends at its head, that bodies are what their headers
  * say, that every fact has its reading, and that the lines of every journal are those that were linked when they came,
- * and that hours and days are what a recount of the lines gives. All of it in one snapshot: a collector may be at work.
+ * and that hours and days are what a recount of the lines gives, in the database and in `archives` as one. All of it in
+ * one snapshot: a collector may be at work.
  */
-export async function verifyEvidence(database: Database, say: (text: string) => void): Promise<Verified> {
+export async function verifyEvidence(
+  database: Database,
+  say: (text: string) => void,
+  archives: Archives = openArchives(""),
+): Promise<Verified> {
   return database
     .transaction()
     .setIsolationLevel("repeatable read")
-    .execute((snapshot) => verifySnapshot(snapshot, say));
+    .execute((snapshot) => verifySnapshot(snapshot, archives, say));
 }
 
-async function verifySnapshot(database: Database, say: (text: string) => void): Promise<Verified> {
+async function verifySnapshot(database: Database, archives: Archives, say: (text: string) => void): Promise<Verified> {
   const faults: string[] = [];
   let readings = 0;
   let erased = 0;
   let lines = 0;
   let erasedLines = 0;
+  const kept = await keptArchives(database);
+  for (const archive of kept) {
+    say(`archive ${archive.file}`);
+    const fault = await faultIn(() => archives.check(archive));
+    if (fault !== null) faults.push(fault);
+  }
   for (const chain of await database.selectFrom("chain").selectAll().orderBy("network").orderBy("account").execute()) {
     const name = `${chain.network}/${chain.account}`;
     let previous: string | null = null;
@@ -47,8 +62,10 @@ async function verifySnapshot(database: Database, say: (text: string) => void): 
       const rows = await database
         .selectFrom("reading")
         .leftJoin("reading_body", "reading_body.reading_id", "reading.id")
+        .leftJoin("archive", "archive.id", "reading_body.archive_id")
         .selectAll("reading")
-        .select(["reading_body.body", "reading_body.erased"])
+        .select(["reading_body.body", "reading_body.erased", "reading_body.archive_row"])
+        .select(["archive.file", "archive.sha256 as file_sha256", "archive.bytes"])
         .where("network", "=", chain.network)
         .where("account", "=", chain.account)
         .where("n", ">", String(n))
@@ -60,9 +77,15 @@ async function verifySnapshot(database: Database, say: (text: string) => void): 
         if (row.n !== String(n)) faults.push(`The chain of ${name} has no reading ${n}: the next is ${row.n}.`);
         if (row.previous !== previous) faults.push(`Reading ${row.id} does not follow the one before it in ${name}.`);
         if (hashOfHeader(row) !== row.hash) faults.push(`The header of reading ${row.id} was changed.`);
-        if (row.body === null && row.erased === null)
+        if (row.body === null && row.erased === null && row.file === null)
           faults.push(`Reading ${row.id} has no body, and none was erased.`);
-        if (row.body !== null && (hashOf(row.body) !== row.sha256 || Buffer.byteLength(row.body) !== row.size))
+        const { file, file_sha256: sha256, bytes } = row;
+        const archive = file === null ? null : archiveOf({ file, sha256, bytes });
+        let { body } = row;
+        // A file that cannot be read is one fault.
+        if (archive !== null && (await faultIn(() => archives.check(archive))) === null)
+          body = await archives.body(archive, row.archive_row ?? 0);
+        if (body !== null && (hashOf(body) !== row.sha256 || Buffer.byteLength(body) !== row.size))
           faults.push(`The body of reading ${row.id} was changed.`);
         if (row.erased !== null) erased++;
         n = Number(row.n);
@@ -82,7 +105,7 @@ async function verifySnapshot(database: Database, say: (text: string) => void): 
   const { count = "0", loose = "0" } = facts.rows[0] ?? {};
   if (loose !== "0") faults.push(`${loose} facts are not of the reading they name.`);
   for (const journal of await database.selectFrom("journal").selectAll().orderBy("id").execute()) {
-    const checked = await verifyJournal(database, journal);
+    const checked = await verifyJournal(database, archives, journal);
     lines += checked.lines;
     erasedLines += checked.erased;
     faults.push(...checked.faults);
@@ -98,18 +121,22 @@ async function verifySnapshot(database: Database, say: (text: string) => void): 
   for (const node of nodes) {
     say(`${node.key}: hours and days`);
     try {
-      faults.push(...(await faultsOfRollups(database, node)));
+      faults.push(...(await faultsOfRollups(database, node, archives)));
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      faults.push(`${node.key}'s hours and days cannot be counted again, because a pack of its lines is damaged.`);
+      const why = error instanceof ArchiveUnreadable ? `the archive ${error.file} cannot be read` : null;
+      if (why === null && !isDamage(error)) throw error;
+      faults.push(
+        `${node.key}'s hours and days cannot be counted again, because ${why ?? "a pack of its lines is damaged"}.`,
+      );
     }
   }
-  return { readings, erased, facts: Number(count), lines, erasedLines, faults };
+  return { readings, erased, facts: Number(count), lines, erasedLines, archives: kept.length, faults };
 }
 
 /** Follows the chain of a journal through its packs and then its rows. */
 async function verifyJournal(
   database: Database,
+  archives: Archives,
   journal: { readonly id: number; readonly uuid: string; readonly packed_n: string; readonly chain: Buffer },
 ): Promise<{ lines: number; erased: number; faults: string[] }> {
   const faults: string[] = [];
@@ -119,7 +146,10 @@ async function verifyJournal(
   for (;;) {
     const packs = await database
       .selectFrom("line_pack")
-      .selectAll()
+      .leftJoin("archive", "archive.id", "line_pack.archive_id")
+      .selectAll("line_pack")
+      .select(["archive.file", "archive.sha256", "archive.bytes"])
+      .select(sql<number>`samples + events`.as("lines"))
       .where("journal_id", "=", journal.id)
       .where("first_n", ">", last)
       .orderBy("first_n")
@@ -128,7 +158,7 @@ async function verifyJournal(
     for (const pack of packs) {
       const name = `The pack of lines ${pack.first_n} to ${pack.last_n} of journal ${journal.uuid}`;
       if (pack.erased === null) {
-        const fault = faultOfPack(pack, chain);
+        const fault = await faultOfPack(pack, archives, chain);
         if (fault !== null) faults.push(`${name} ${fault}.`);
         lines += pack.samples + pack.events;
       } else {
@@ -164,76 +194,29 @@ function isDamage(error: unknown): boolean {
   return error instanceof ExplainedError && error.code === "pack-damaged";
 }
 
-/** Returns what is wrong with a pack whose lines follow `before`; null where nothing is. */
-function faultOfPack(pack: Selectable<Tables["line_pack"]>, before: Buffer): string | null {
-  let lines: ReturnType<typeof linesOfPack>;
+/** Returns what is wrong with a pack whose lines follow `before`; null where nothing is, or its archive cannot be read. */
+async function faultOfPack(
+  pack: Parameters<typeof linesOf>[0] & Parameters<typeof faultOfLines>[0],
+  archives: Archives,
+  before: Buffer,
+): Promise<string | null> {
   try {
-    lines = linesOfPack(pack);
+    return faultOfLines(pack, await linesOf(pack, archives), before).fault;
   } catch (error) {
+    // That is one fault, told of the file.
+    if (error instanceof ArchiveUnreadable) return null;
     if (!isDamage(error)) throw error;
     return "cannot be unpacked";
   }
-  const chain = lines.reduce((link, { line }) => linkLine(link, line), before);
-  if (!chain.equals(pack.chain)) return "does not hold the lines that were stored";
-  const instants = lines.map(({ at }) => at);
-  const says = [pack.first_n, pack.last_n, pack.samples, pack.events, pack.from_at.getTime(), pack.to_at.getTime()];
-  const holds = [
-    String(lines[0]?.n),
-    String(lines.at(-1)?.n),
-    lines.filter(({ kind }) => kind === "sample").length,
-    lines.filter(({ kind }) => kind === "event").length,
-    instants.reduce((one, other) => Math.min(one, other)),
-    instants.reduce((one, other) => Math.max(one, other)),
-  ];
-  return says.every((value, index) => value === holds[index]) ? null : "says other things of its lines than they do";
 }
 
-/**
- * Erases the bodies of an account's readings that were finished before `before`, for good: headers, facts and chains
- * stay, and each body says when and why it went. `owner` is a connection of the schema's owner. Returns how many.
- */
-export async function eraseBodies(
-  owner: Database,
-  account: { readonly network: string; readonly account: string },
-  before: Date,
-  erased: { readonly when: Date; readonly why: string },
-): Promise<number> {
-  const result = await owner
-    .updateTable("reading_body")
-    .set({ body: null, erased: JSON.stringify({ when: erased.when.toISOString(), why: erased.why }) })
-    .from("reading")
-    .whereRef("reading.id", "=", "reading_body.reading_id")
-    .where("reading.network", "=", account.network)
-    .where("reading.account", "=", account.account)
-    .where("reading.finished_at", "<", before)
-    .where("reading_body.erased", "is", null)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
-}
-
-/**
- * Erases the lines of a node from days that ended before `day`, a UTC midnight, for good: chains, layers, hours and days
- * stay, and each pack says when and why its lines went. `owner` is a connection of the schema's owner. Returns how many
- * lines there were.
- */
-export async function eraseLines(
-  owner: Database,
-  nodeId: number,
-  day: Date,
-  erased: { readonly when: Date; readonly why: string },
-): Promise<number> {
-  await packBefore(owner, nodeId, day);
-  const packs = await owner
-    .updateTable("line_pack")
-    .set({
-      sample_lines: null,
-      event_lines: null,
-      erased: JSON.stringify({ when: erased.when.toISOString(), why: erased.why }),
-    })
-    .where("node_id", "=", nodeId)
-    .where("to_at", "<", day)
-    .where("erased", "is", null)
-    .returning(["samples", "events"])
-    .execute();
-  return packs.reduce((sum, { samples, events }) => sum + samples + events, 0);
+/** Returns the sentence of an archive that cannot be read, or null. */
+async function faultIn(check: () => Promise<void>): Promise<string | null> {
+  try {
+    await check();
+    return null;
+  } catch (error) {
+    if (error instanceof ArchiveUnreadable) return error.message;
+    throw error;
+  }
 }

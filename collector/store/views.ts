@@ -1,8 +1,9 @@
 import { sql } from "kysely";
 import { type LayerName, layerNames } from "../api/types.ts";
 import { referralMetrics } from "../networks/adapter.ts";
+import type { Archives } from "./archive/archives.ts";
 import type { Database } from "./database.ts";
-import { comparePlaces, type LineFilter, type LineRow, packedRows } from "./packs.ts";
+import { archiveOf, comparePlaces, type LineFilter, type LineRow, packedRows } from "./packs.ts";
 import { type RollupLength, rollupTables } from "./rollups.ts";
 
 /** What the API and the page read. Lists are asked for one item more than a page holds, so that its end is known. */
@@ -103,8 +104,15 @@ export async function nodeIdOf(database: Database, key: string): Promise<number 
   return row?.id;
 }
 
-/** Returns lines of a node in the order of their instants, packed or not. `line` is their text as the node wrote it. */
-export async function sampleRows(database: Database, filter: LineFilter): Promise<LineRow[]> {
+/**
+ * Returns lines of a node in the order of their instants, packed, archived or neither. `line` is their text as the node
+ * wrote it. @throws ArchiveUnreadable where one of them is in an archive that is not there.
+ */
+export async function sampleRows(
+  database: Database,
+  filter: LineFilter,
+  archives: Archives | null = null,
+): Promise<LineRow[]> {
   // One snapshot: a line that is packed meanwhile would be there twice.
   return database
     .transaction()
@@ -114,7 +122,7 @@ export async function sampleRows(database: Database, filter: LineFilter): Promis
       const loose = await looseRows(snapshot, filter);
       // What lies behind a full page of rows is not looked for in packs.
       const end = loose.length < filter.limit ? undefined : loose.at(-1)?.at;
-      const packed = await packedRows(snapshot, filter, end);
+      const packed = await packedRows(snapshot, archives, filter, end);
       const sign = filter.order === "asc" ? 1 : -1;
       return [...loose, ...packed].toSorted((one, other) => sign * comparePlaces(one, other)).slice(0, filter.limit);
     });
@@ -388,15 +396,20 @@ export async function workloadOf(database: Database, group: string): Promise<str
   return row?.workload;
 }
 
-/** Returns a reading with its body, or undefined where there is none. */
-export async function readingRow(database: Database, id: string) {
-  return database
+/** Returns a reading with its body, or undefined where there is none. @throws ArchiveUnreadable */
+export async function readingRow(database: Database, id: string, archives: Archives) {
+  const row = await database
     .selectFrom("reading")
     .innerJoin("reading_body", "reading_body.reading_id", "reading.id")
     .selectAll("reading")
-    .select(["reading_body.body", "reading_body.erased"])
+    .leftJoin("archive", "archive.id", "reading_body.archive_id")
+    .select(["reading_body.body", "reading_body.erased", "reading_body.archive_row"])
+    .select(["archive.file", "archive.sha256 as file_sha256", "archive.bytes"])
     .where("reading.id", "=", id)
     .executeTakeFirst();
+  if (row === undefined || row.file === null || row.archive_row === null) return row;
+  const { file, file_sha256: sha256, bytes } = row;
+  return { ...row, body: await archives.body(archiveOf({ file, sha256, bytes }), row.archive_row) };
 }
 
 /** Returns due times of jobs, the latest first. */

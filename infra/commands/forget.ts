@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { type Archives, archivesFolder, openArchives } from "../../collector/store/archive/archives.ts";
 import { connectAsOwner, type Database, openDatabase } from "../../collector/store/database.ts";
-import { eraseBodies, eraseLines } from "../../collector/store/verify.ts";
+import { eraseBodies, eraseLines } from "../../collector/store/erase.ts";
 import { nodeIdOf } from "../../collector/store/views.ts";
 import { visitDatabase } from "../../collector/store/visit.ts";
 import { checkout } from "../engine/environment.ts";
@@ -14,9 +15,10 @@ const dayMs = 86_400_000;
 export const usage = `npm run forget -- --network <name> --account <name> --why <words> [--before <instant>]
 npm run forget -- --node <group>/<slot> --why <words> [--before <day>]
 
-Erases the stored answers of an account, or the journal lines of a node, for good, as data protection may ask for. What
-proves the rest stays: headers, numbers parsed from answers, layers, hours and days, chains. Each erased answer and day of
-lines says when and why it went.
+Erases the stored answers of an account, or the journal lines of a node, for good, as data protection may ask for, in the
+database and in its archives, which are written anew without them. What proves the rest stays: headers, numbers parsed from
+answers, layers, hours and days, chains. Each erased answer and day of lines says when and why it went. Backups and exports
+that were taken before still hold it: delete them.
   --before   erase only answers that came before this instant (now), lines of UTC days before this one (today)
 `;
 
@@ -31,15 +33,16 @@ export async function main(args: readonly string[]): Promise<number> {
   const order = orderOf(args, new Date());
   const progress = progressOn(process.stderr);
   const place = { databaseUrl: process.env.DATABASE_URL, dataDirectory: join(homeOf(checkout), "data") };
+  const archives = openArchives(archivesFolder(place.dataDirectory, process.env.ARCHIVES));
   const log = (_level: string, sentence: string): void => progress.note(sentence);
-  const told = await progress.step("evidence", () =>
+  const told = await progress.step("evidence", (say) =>
     visitDatabase(place, log, async (url) => {
       const note = (error: Error): void => progress.note(error.message);
       // The schema is brought to this release's first.
       await (await openDatabase(url, note)).destroy();
       const owner = connectAsOwner(url, note);
       try {
-        return await erase(owner, order);
+        return await erase(owner, archives, order, say);
       } finally {
         await owner.destroy();
       }
@@ -49,10 +52,10 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function erase(owner: Database, order: Order): Promise<string> {
+async function erase(owner: Database, archives: Archives, order: Order, say: (text: string) => void): Promise<string> {
   const erased = { when: new Date(), why: order.why };
   if (order.kind === "account") {
-    const answers = await eraseBodies(owner, order, order.before, erased);
+    const answers = await eraseBodies(owner, archives, order, order.before, erased, say);
     return `${answers} ${answers === 1 ? "answer" : "answers"} of ${order.network}/${order.account} erased.`;
   }
   const nodeId = await nodeIdOf(owner, order.key);
@@ -62,7 +65,7 @@ async function erase(owner: Database, order: Order): Promise<string> {
       { path: "--node", value: order.key, message, fix: "Give a key that /api/v1/nodes shows, such as home/0." },
     ]);
   }
-  const lines = await eraseLines(owner, nodeId, order.before, erased);
+  const lines = await eraseLines(owner, archives, nodeId, order.before, erased, say);
   return `${lines} ${lines === 1 ? "line" : "lines"} of ${order.key} erased.`;
 }
 

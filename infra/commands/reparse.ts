@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { adapterOf, networkNames } from "../../collector/networks/adapters.ts";
 import { type ParseChange, reparse } from "../../collector/networks/reparse.ts";
+import { archivesFolder, openArchives } from "../../collector/store/archive/archives.ts";
 import { openDatabase } from "../../collector/store/database.ts";
 import { visitDatabase } from "../../collector/store/visit.ts";
 import { checkout } from "../engine/environment.ts";
@@ -38,6 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (adapter === undefined || problems.length > 0) throw new BadInput("The command", problems);
   const progress = progressOn(process.stderr);
   const place = { databaseUrl: process.env.DATABASE_URL, dataDirectory: join(homeOf(checkout), "data") };
+  const archives = openArchives(archivesFolder(place.dataDirectory, process.env.ARCHIVES));
   const log = (_level: string, sentence: string): void => progress.note(sentence);
   const tell = (change: ParseChange): void =>
     void process.stdout.write(`${values.json ? JSON.stringify(change) : readable(change)}\n`);
@@ -45,7 +47,7 @@ export async function main(args: readonly string[]): Promise<number> {
     visitDatabase(place, log, async (url) => {
       const database = await openDatabase(url, (error) => progress.note(error.message));
       try {
-        return await reparse(database, adapter, since, values.store, tell);
+        return await reparse(database, archives, adapter, since, values.store, tell);
       } finally {
         await database.destroy();
       }

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { archivesFolder, openArchives } from "../../collector/store/archive/archives.ts";
 import { readManifest } from "../../collector/store/backup/manifest.ts";
 import { restoreBackup } from "../../collector/store/backup/restore.ts";
 import { visitDatabase } from "../../collector/store/visit.ts";
@@ -35,16 +36,24 @@ export async function main(args: readonly string[]): Promise<number> {
   const dataFolder = databaseUrl === undefined ? dataDirectory : null;
   // Before a server is started for it.
   await readManifest(folder);
-  const { manifest, kept } = await progress.step("restore", (say) =>
-    visitDatabase({ databaseUrl, dataDirectory }, log, (url) => restoreBackup({ url, folder, dataFolder }, say)),
+  const archives = openArchives(archivesFolder(dataDirectory, process.env.ARCHIVES));
+  const { manifest, kept, missingArchives } = await progress.step("restore", (say) =>
+    visitDatabase({ databaseUrl, dataDirectory }, log, (url) =>
+      restoreBackup({ url, folder, dataFolder, archives }, say),
+    ),
   );
   const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
   const { id, takenAt } = manifest;
   if (values.json) {
-    process.stdout.write(`${JSON.stringify({ id, takenAt, schema: manifest.migrations.length, rows, kept })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ id, takenAt, schema: manifest.migrations.length, rows, kept, missingArchives })}\n`,
+    );
     return 0;
   }
   const again = kept === 0 ? "" : ` ${kept} files of it were in already.`;
+  for (const file of missingArchives) {
+    process.stdout.write(`The archive ${file} is not in this backup: bring it into ${archives.folder}.\n`);
+  }
   process.stdout.write(
     `${rows} rows of ${manifest.tables.length} tables as of ${takenAt}.${again}\nThe database is what was backed up. npm run verify checks all evidence in it.\n`,
   );

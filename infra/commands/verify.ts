@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { archivesFolder, openArchives } from "../../collector/store/archive/archives.ts";
 import { openDatabase } from "../../collector/store/database.ts";
 import { verifyEvidence } from "../../collector/store/verify.ts";
 import { visitDatabase } from "../../collector/store/visit.ts";
@@ -9,7 +10,7 @@ import { progressOn } from "./progress.ts";
 
 export const usage = `npm run verify [-- --json]
 
-Checks all evidence in the database: that every chain of readings is whole, that bodies are what their headers say, that
+Checks all evidence in the database and its archives: that every chain of readings is whole, that bodies are what their headers say, that
 every fact has its reading, and that the lines of every journal are those that came. The collector may be running. Exits
 with 1 where something was changed or is missing.
   --json   one JSON object: what was checked, and the faults
@@ -20,12 +21,13 @@ export async function main(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean", default: false } } });
   const progress = progressOn(process.stderr);
   const place = { databaseUrl: process.env.DATABASE_URL, dataDirectory: join(homeOf(checkout), "data") };
+  const archives = openArchives(archivesFolder(place.dataDirectory, process.env.ARCHIVES));
   const log = (_level: string, sentence: string): void => progress.note(sentence);
   const found = await progress.step("evidence", (say) =>
     visitDatabase(place, log, async (url) => {
       const database = await openDatabase(url, (error) => progress.note(error.message));
       try {
-        return await verifyEvidence(database, say);
+        return await verifyEvidence(database, say, archives);
       } finally {
         await database.destroy();
       }
@@ -33,9 +35,10 @@ export async function main(args: readonly string[]): Promise<number> {
   );
   if (values.json) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {
-    const { readings, erased, facts, lines, erasedLines, faults } = found;
+    const { readings, erased, facts, lines, erasedLines, archives: files, faults } = found;
+    const archived = files === 0 ? "" : `, of them in ${files === 1 ? "an archive" : `${files} archives`}`;
     process.stdout.write(
-      `${readings} readings (${erased} erased), ${facts} facts, ${lines} journal lines (${erasedLines} erased)\n`,
+      `${readings} readings (${erased} erased), ${facts} facts, ${lines} journal lines (${erasedLines} erased)${archived}\n`,
     );
     for (const fault of faults) process.stdout.write(`${fault}\n`);
     process.stdout.write(faults.length === 0 ? "All of it is as it was stored.\n" : "");

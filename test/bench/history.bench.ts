@@ -11,6 +11,7 @@ import { referralMetrics } from "../../collector/networks/adapter.ts";
 import { practice } from "../../collector/networks/practice/adapter.ts";
 import { type Timeline, withChange } from "../../collector/states/timeline.ts";
 import { changeOfVerdict } from "../../collector/states/verdict.ts";
+import { openArchives } from "../../collector/store/archive/archives.ts";
 import { type Database, openDatabase } from "../../collector/store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "../../collector/store/embedded.ts";
 import { acceptInventory } from "../../collector/store/inventory.ts";
@@ -130,6 +131,7 @@ async function open(folder: string): Promise<Place> {
   const database = await openDatabase(server.url("postgres"), silent);
   const app = await buildServer({
     database,
+    archives: openArchives(join(folder, "archives")),
     workloads: workloadsIn(null),
     host: "127.0.0.1",
     webRoot: null,

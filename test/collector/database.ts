@@ -4,8 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll } from "vitest";
+import { openArchives } from "../../collector/store/archive/archives.ts";
 import { type Database, openDatabase } from "../../collector/store/database.ts";
 import { type EmbeddedServer, startEmbedded } from "../../collector/store/embedded.ts";
+
+/** The archives of a database that has none. */
+export const noArchives = openArchives("/nowhere/archives");
 
 /** A database of its own on the file's server, with this release's schema. */
 export interface TestDatabase {

@@ -58,6 +58,18 @@ const manifestSchema = z.strictObject({
   ),
   sequences: z.array(z.strictObject({ name, last: z.string().regex(/^-?\d+$/), called: z.boolean() })),
   pieces: z.array(pieceSchema),
+  /** Files of months that the database does not hold any more; not there in a backup of an earlier release. */
+  archives: z
+    .array(
+      z.strictObject({
+        file: z.string().regex(/^[a-z]+-[0-9A-Z-]+\.[0-9a-f]{8}\.parquet$/),
+        sha256,
+        bytes: count,
+        /** Whether the backup has it, or only knows of it. */
+        copied: z.boolean(),
+      }),
+    )
+    .optional(),
 });
 
 export type Piece = Readonly<z.infer<typeof pieceSchema>>;
@@ -66,7 +78,13 @@ export type AppliedMigration = Readonly<z.infer<typeof migrationSchema>>;
 
 const manifestFile = "manifest.json";
 const progressFile = "unfinished.jsonl";
-const fileSchema = z.strictObject({ schema: z.literal(1), sha256, backup: z.unknown() });
+// 2: with archives.
+const newestFormat = 2;
+const fileSchema = z.strictObject({
+  schema: z.union([z.literal(1), z.literal(newestFormat)]),
+  sha256,
+  backup: z.unknown(),
+});
 const beginningSchema = z.strictObject({ schema: z.literal(1), migrations: z.array(migrationSchema) });
 
 /** What lies in a folder: nothing, a backup, the beginning of one with the pieces it has, or something else. */
@@ -113,7 +131,7 @@ export async function notePiece(folder: string, piece: Piece): Promise<void> {
 
 /** Makes the folder a backup: from here on it is whole. Returns the names of what earlier attempts left in it. */
 export async function writeManifest(folder: string, manifest: Manifest): Promise<string[]> {
-  const text = JSON.stringify({ schema: 1, sha256: sumOf(manifest), backup: manifest });
+  const text = JSON.stringify({ schema: newestFormat, sha256: sumOf(manifest), backup: manifest });
   await writeDurably(join(folder, manifestFile), `${text}\n`);
   const own = new Set(manifest.pieces.map(({ file }) => file));
   const written = (file: string): boolean => file === progressFile || /\.\d{5,}\.copy\.zst(?:\.part)?$/.test(file);
@@ -141,10 +159,10 @@ export async function readManifest(folder: string): Promise<Manifest> {
   const damaged = notThere(folder, "holds a manifest.json that is damaged", "Use another copy of this backup.");
   const found = parsed(await readFile(join(folder, manifestFile), "utf8"));
   const schema = (found as { schema?: unknown } | null | undefined)?.schema;
-  if (typeof schema === "number" && schema > 1) {
+  if (typeof schema === "number" && schema > newestFormat) {
     throw new ExplainedError(
       "backup-newer",
-      `The backup in ${folder} is of format ${schema}, and this release reads format 1.`,
+      `The backup in ${folder} is of format ${schema}, and this release reads formats up to ${newestFormat}.`,
       "Restore it with the release that took it, or a newer one.",
     );
   }

@@ -6,9 +6,12 @@ import { createZstdDecompress } from "node:zlib";
 import type pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import { BadInput, ExplainedError, type Problem } from "../../../infra/problem.ts";
+import type { Archives } from "../archive/archives.ts";
 import { migrationLock, migrations, migrationTable, openDatabase, refuseForeignSchema } from "../database.ts";
+import { sumOfFile } from "../file-sum.ts";
+import { placeInBackup, restoreArchives } from "./archives.ts";
 import { type Manifest, type Piece, readManifest } from "./manifest.ts";
-import { columnList, digestOf, sumOfFile } from "./pieces.ts";
+import { columnList, digestOf } from "./pieces.ts";
 import { explaining, openSession, takeLock } from "./session.ts";
 import { madeHere, restoreTables, type Table, tablesOf } from "./tables.ts";
 
@@ -18,12 +21,16 @@ export interface RestoreOrder {
   readonly folder: string;
   /** A folder on the disk that the database's data lies on, where that is known. */
   readonly dataFolder: string | null;
+  /** Where archives are to lie; absent: they stay where they are. */
+  readonly archives?: Archives;
 }
 
 /** A database that was filled. `kept` of the backup's files were in it from an attempt before. */
 export interface Restored {
   readonly manifest: Manifest;
   readonly kept: number;
+  /** Files of archives that are neither in the backup nor where they should lie. */
+  readonly missingArchives: readonly string[];
 }
 
 /** What is taken away while rows come in and made again after them. */
@@ -48,6 +55,7 @@ export async function restoreBackup(order: RestoreOrder, say: (text: string) => 
     await checkFiles(order.folder, manifest, say);
     const session = await openSession(order.url);
     let kept: number;
+    let missingArchives: readonly string[];
     try {
       if (!(await takeLock(session, "restore"))) throw notEmpty("is being restored by another process");
       const begun = await whatIsThere(session, manifest);
@@ -56,6 +64,7 @@ export async function restoreBackup(order: RestoreOrder, say: (text: string) => 
         say("schema");
         await prepare(session, manifest);
       }
+      missingArchives = await restoreArchives(manifest, order.folder, order.archives, say);
       kept = await fill(session, order.folder, manifest, say);
       say("constraints");
       await finish(session, manifest);
@@ -64,7 +73,7 @@ export async function restoreBackup(order: RestoreOrder, say: (text: string) => 
       await session.end();
     }
     await (await openDatabase(order.url, () => undefined)).destroy();
-    return { manifest, kept };
+    return { manifest, kept, missingArchives };
   });
 }
 
@@ -72,7 +81,9 @@ export async function restoreBackup(order: RestoreOrder, say: (text: string) => 
 async function checkFiles(folder: string, manifest: Manifest, say: (text: string) => void): Promise<void> {
   const problems: Problem[] = [];
   let bytes = 0;
-  for (const piece of manifest.pieces) {
+  const archives = (manifest.archives ?? []).filter(({ copied }) => copied);
+  const copies = archives.map((archive) => ({ ...archive, file: placeInBackup(archive.file) }));
+  for (const piece of [...manifest.pieces, ...copies]) {
     const found = await sumOfFile(join(folder, piece.file));
     bytes += piece.bytes;
     say(`files: ${(bytes / 1e6).toFixed(1)} MB`);

@@ -7,8 +7,11 @@ import { constants, createZstdCompress } from "node:zlib";
 import type pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { BadInput, ExplainedError } from "../../../infra/problem.ts";
+import type { Archives } from "../archive/archives.ts";
 import { migrations, refuseForeignSchema } from "../database.ts";
 import { syncFolder } from "../durable.ts";
+import { sumOfFile } from "../file-sum.ts";
+import { backUpArchives, holdArchives } from "./archives.ts";
 import {
   type AppliedMigration,
   findBackup,
@@ -18,7 +21,7 @@ import {
   type Piece,
   writeManifest,
 } from "./manifest.ts";
-import { columnList, copyOut, digestOf, nextStretch, rowsOfPiece, type Stretch, sumOfFile } from "./pieces.ts";
+import { columnList, copyOut, digestOf, nextStretch, rowsOfPiece, type Stretch } from "./pieces.ts";
 import { explaining, openSession, takeLock } from "./session.ts";
 import { restoreTables, sequencesOf, type Table, tablesOf } from "./tables.ts";
 
@@ -31,6 +34,8 @@ export interface BackupOrder {
   readonly now: Date;
   /** About how much of a table, on the server, makes one file. */
   readonly pieceBytes: number;
+  /** Where the archives are that are copied too; absent: they are listed only. */
+  readonly archives?: Archives;
 }
 
 /** A backup that was taken. `kept` of its files were there from an attempt before and hold what they should. */
@@ -125,6 +130,7 @@ async function writeAll(
   before: readonly Piece[],
   say: (text: string) => void,
 ): Promise<Taken> {
+  await holdArchives(session);
   const names = await tablesOf(session);
   await session.query("begin isolation level repeatable read, read only");
   const partitioned = names.filter(({ partitions }) => partitions.length > 0).map(({ name }) => name);
@@ -154,6 +160,7 @@ async function writeAll(
   await session.query("rollback to savepoint partitions");
   for (const table of tables.filter(({ partitions }) => partitions.length === 0)) await write(table);
   const sequences = await sequencesOf(session);
+  const archives = await backUpArchives(session, order.archives, order.folder, say);
   const server = await session.query<{ version: string; bytes: string }>(
     "select current_setting('server_version') as version, pg_database_size(current_database()) as bytes",
   );
@@ -177,6 +184,7 @@ async function writeAll(
     }),
     sequences,
     pieces,
+    archives,
   };
   for (const file of await writeManifest(order.folder, manifest)) await rm(join(order.folder, file), { force: true });
   return { manifest, kept };

@@ -14,7 +14,7 @@ import type { Database } from "../../../collector/store/database.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { knowAccount, storeAnswers } from "../../../collector/store/readings.ts";
 import { planRuns, putJob } from "../../../collector/store/runs.ts";
-import { serverForFile } from "../database.ts";
+import { noArchives, serverForFile } from "../database.ts";
 import { inventoryFile, nodeRecord } from "../inventory.ts";
 
 const server = serverForFile();
@@ -29,6 +29,7 @@ beforeEach(async () => {
   await writeFile(join(webRoot, "index.html"), "<!doctype html><title>page</title>");
   app = await buildServer({
     database,
+    archives: noArchives,
     workloads: workloadsIn(null),
     now: () => now,
     host: "127.0.0.1",

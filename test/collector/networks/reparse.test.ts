@@ -8,7 +8,7 @@ import type { Database } from "../../../collector/store/database.ts";
 import { knowAccount, storeAnswers } from "../../../collector/store/readings.ts";
 import { factRows } from "../../../collector/store/views.ts";
 import { main } from "../../../infra/commands/reparse.ts";
-import { serverForFile } from "../database.ts";
+import { noArchives, serverForFile } from "../database.ts";
 import { identity } from "./mysterium/fixtures.ts";
 
 const server = serverForFile();
@@ -58,7 +58,7 @@ const since = new Date("2026-02-01T00:00:00Z");
 const facts = () => factRows(database, { limit: 1_000 });
 async function again(store: boolean) {
   const changes: ParseChange[] = [];
-  const found = await reparse(database, mysterium, since, store, (change) => changes.push(change));
+  const found = await reparse(database, noArchives, mysterium, since, store, (change) => changes.push(change));
   return { found, changes };
 }
 

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type LayerChange, type Timeline, withChange, withoutSilence } from "../../../collector/states/timeline.ts";
+import {
+  censored,
+  type LayerChange,
+  type Timeline,
+  withChange,
+  withoutSilence,
+} from "../../../collector/states/timeline.ts";
 
 const at = (second: number): Date => new Date(Date.UTC(2026, 0, 1, 0, 0, second));
 
@@ -72,6 +78,78 @@ describe("a layer's timeline", () => {
           const here = timeline.find(({ from, to }) => from <= at(second) && (to === null || at(second) < to));
           expect(here?.value).toBe(value);
         }
+      }),
+    );
+  });
+});
+
+describe("how far the ends of a stretch were seen", () => {
+  const event = (second: number, value: string): LayerChange => ({ ...change(second, value), byEvent: true });
+  const inventory = (second: number, value: string): LayerChange => ({
+    ...change(second, value),
+    evidence: { kind: "inventory", writtenAt: at(second).toISOString() },
+  });
+  const seen = (changes: readonly LayerChange[]): string[] =>
+    censored([], changes.reduce(withChange, [])).map((one) => `${one.value} ${one.startCensoring}-${one.endCensoring}`);
+
+  it("is all of it where events told, a time between two looks where looks found it", () => {
+    expect(seen([event(1, "up"), event(5, "down"), event(9, "up")])).toEqual([
+      "up none-none",
+      "down none-none",
+      "up none-right",
+    ]);
+    expect(seen([change(1, "up"), change(5, "down"), event(9, "up")])).toEqual([
+      ...["up left-interval", "down interval-none", "up none-right"],
+    ]);
+  });
+
+  it("is not at all at the first evidence, after what is not known, and while it lasts", () => {
+    expect(seen([change(1, "up")])).toEqual(["up left-right"]);
+    expect(seen([change(1, "up"), change(5, "unknown", "silence"), change(9, "up"), change(12, "down")])).toEqual([
+      ...["up left-right", "unknown none-none", "up left-interval", "down interval-right"],
+    ]);
+    // An event that ends a silence tells when what it tells of began.
+    expect(seen([change(1, "up"), change(5, "unknown", "silence"), event(9, "down")])).toEqual([
+      ...["up left-right", "unknown none-none", "down none-right"],
+    ]);
+    expect(seen([change(1, "unknown", "silence")])).toEqual(["unknown none-right"]);
+  });
+
+  it("is not at all where the operator ended it, unless the node itself told before", () => {
+    expect(seen([change(1, "up"), inventory(5, "down")])).toEqual(["up left-right", "down interval-right"]);
+    expect(seen([change(1, "up"), event(4, "down"), inventory(5, "down")])).toEqual([
+      "up left-none",
+      "down none-right",
+    ]);
+    expect(seen([inventory(1, "down"), change(5, "up")])).toEqual(["down left-interval", "up interval-right"]);
+  });
+
+  it("follows late evidence, and knows no more of a part than of the whole", () => {
+    expect(seen([change(1, "up"), change(9, "down"), event(6, "down")])).toEqual(["up left-none", "down none-right"]);
+    const evidence = fc.array(
+      fc.record({
+        second: fc.integer({ min: 0, max: 59 }),
+        value: fc.constantFrom("up", "down", "unknown"),
+        kind: fc.constantFrom(event, change, inventory),
+      }),
+      { maxLength: 30 },
+    );
+    fc.assert(
+      fc.property(evidence, (list) => {
+        let stored: Timeline = [];
+        for (const [index, { second, value, kind }] of list.entries()) {
+          const told = kind(second, value);
+          // As the store does it: what lasts beyond the evidence, or ends at it, is read and written back.
+          const split = stored.findIndex(({ to }) => to === null || to.getTime() >= told.at.getTime());
+          const kept = split === -1 ? stored : stored.slice(0, split);
+          const read = split === -1 ? [] : stored.slice(split);
+          const made = censored(read, withChange(read, told)).map((one) => ({
+            ...one,
+            id: one.id ?? `${index}-${second}`,
+          }));
+          stored = [...kept, ...made];
+        }
+        expect(stored).toEqual(censored([], stored));
       }),
     );
   });

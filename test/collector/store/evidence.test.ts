@@ -6,12 +6,13 @@ import { encodeLine, type JournalLine } from "../../../cloud-init/agent/line.ts"
 import { readSamples } from "../../../cloud-init/agent/samples.ts";
 import { practice } from "../../../collector/networks/practice/adapter.ts";
 import { connectAsOwner, type Database, migrations, openDatabase } from "../../../collector/store/database.ts";
+import { eraseBodies } from "../../../collector/store/erase.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { storeJournalPart } from "../../../collector/store/journals.ts";
 import { knowAccount, storeAnswers } from "../../../collector/store/readings.ts";
-import { eraseBodies, verifyEvidence } from "../../../collector/store/verify.ts";
+import { verifyEvidence } from "../../../collector/store/verify.ts";
 import { nodeIdOf } from "../../../collector/store/views.ts";
-import { serverForFile } from "../database.ts";
+import { noArchives, serverForFile } from "../database.ts";
 import { inventoryFile, nodeRecord } from "../inventory.ts";
 
 const server = serverForFile();
@@ -100,7 +101,15 @@ describe("evidence", () => {
       const places = rows.filter((row) => row.account === account).map(({ n }) => Number(n));
       expect(places.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 12 }, (_, index) => index + 1));
     }
-    expect(await verify()).toEqual({ readings: 24, erased: 0, facts: 12, lines: 0, erasedLines: 0, faults: [] });
+    expect(await verify()).toEqual({
+      readings: 24,
+      erased: 0,
+      facts: 12,
+      lines: 0,
+      erasedLines: 0,
+      archives: 0,
+      faults: [],
+    });
   });
 
   it("cannot be changed or deleted by the collector's own role", async () => {
@@ -161,8 +170,16 @@ describe("evidence", () => {
   it("may lose a body for good, and says when and why", async () => {
     await read(main, '{"email":"a@b"}', 1n);
     const erased = { when: now, why: "the person asked" };
-    expect(await eraseBodies(owner, main, new Date(now.getTime() + 1), erased)).toBe(2);
-    expect(await verify()).toEqual({ readings: 2, erased: 2, facts: 1, lines: 0, erasedLines: 0, faults: [] });
+    expect(await eraseBodies(owner, noArchives, main, new Date(now.getTime() + 1), erased)).toBe(2);
+    expect(await verify()).toEqual({
+      readings: 2,
+      erased: 2,
+      facts: 1,
+      lines: 0,
+      erasedLines: 0,
+      archives: 0,
+      faults: [],
+    });
     const bodies = await database.selectFrom("reading_body").select(["body", "erased"]).execute();
     expect(bodies[0]).toEqual({ body: null, erased: { when: now.toISOString(), why: "the person asked" } });
     await expect(sql`update reading_body set body = 'x', erased = null`.execute(owner)).rejects.toThrow(
@@ -210,7 +227,7 @@ describe("evidence", () => {
     const before = await numbers();
     const opened = await openDatabase(old, silent);
     expect(await numbers()).toEqual(before);
-    const whole = { readings: 30, erased: 0, facts: 30, lines: 40, erasedLines: 0, faults: [] };
+    const whole = { readings: 30, erased: 0, facts: 30, lines: 40, erasedLines: 0, archives: 0, faults: [] };
     expect(await verifyEvidence(opened, silent)).toEqual(whole);
     const runs = await opened.selectFrom("run").select(["outcome", "attempts"]).orderBy("id").execute();
     expect(runs.at(-1)).toEqual({ outcome: "failed", attempts: 1 });

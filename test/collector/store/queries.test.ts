@@ -1,3 +1,5 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -26,9 +28,12 @@ import {
   tellableAlerts,
   watchAlone,
 } from "../../../collector/store/alerts.ts";
+import { type Archives, openArchives } from "../../../collector/store/archive/archives.ts";
+import { archiveOldMonths } from "../../../collector/store/archive/archiving.ts";
 import { changeExtent, changesAfter, pruneChanges } from "../../../collector/store/changes.ts";
 import { costRows } from "../../../collector/store/costs.ts";
 import { connectAsOwner, type Database } from "../../../collector/store/database.ts";
+import { eraseBodies, eraseLines } from "../../../collector/store/erase.ts";
 import { acceptInventory } from "../../../collector/store/inventory.ts";
 import { journalCursor, storeJournalPart } from "../../../collector/store/journals.ts";
 import { storedFigures } from "../../../collector/store/metrics.ts";
@@ -68,7 +73,7 @@ import {
   reopenRuns,
   scheduledJob,
 } from "../../../collector/store/runs.ts";
-import { eraseBodies, eraseLines, verifyEvidence } from "../../../collector/store/verify.ts";
+import { verifyEvidence } from "../../../collector/store/verify.ts";
 import * as views from "../../../collector/store/views.ts";
 import { type LivedLine, nodeLife, randomFrom } from "../../harness/node-life.ts";
 import { serverForFile } from "../database.ts";
@@ -137,7 +142,7 @@ const past = `
     from generate_series(2, ${nodes}) node, unnest(array['machine', 'runtime', 'app', 'verdict', 'reward']) layer, generate_series(0, 139) n;
   insert into reading (network, account, source, started_at, finished_at, http_status, outcome, sha256, redactor, size, n, previous, hash)
     select 'practice', 'account ' || 1 + n % 20, 'user/profile', '2026-01-01'::timestamptz + n * interval '1 hour',
-      '2026-01-01'::timestamptz + n * interval '1 hour', 200, 'ok', '', 1, 2, 1 + n / 20, '', '' from generate_series(1, 9000) n;
+      '2026-01-01'::timestamptz + n * interval '1 hour', 200, 'ok', encode(sha256('{}'), 'hex'), 1, 2, 1 + n / 20, '', '' from generate_series(1, 9000) n;
   insert into reading_body (reading_id, body) select id, '{}' from reading;
   insert into fact (reading_id, network, account, network_node_id, metric, kind, value, scale, derived, parser, as_of)
     select 1 + n % 9000, 'practice', case when n % 5 > 0 then 'main' else 'account ' || 1 + n % 20 end,
@@ -163,7 +168,7 @@ const past = `
   analyze;`;
 
 /** Does everything that the collector does, once. */
-async function everything(database: Database, owner: Database): Promise<void> {
+async function everything(database: Database, owner: Database, archives: Archives): Promise<void> {
   const records = Array.from({ length: nodes }, (_, slot) => nodeRecord(`home/${slot}`, `m${slot}`, "/nowhere"));
   const changed = [
     nodeRecord("home/1", "another", "/nowhere"),
@@ -196,6 +201,13 @@ async function everything(database: Database, owner: Database): Promise<void> {
   await store(2, [...second, { kind: "line", n: 61, line, text: encodeLine(line) }]);
   await packClosedDays(database, day(5), new AbortController().signal);
   await dropEmptyPartitions(database, day(2));
+  const old = nodeLife({ journal: journal(7), from: Date.UTC(2026, 0, 5), everySeconds: 3600, random: randomFrom(7) });
+  await store(
+    7,
+    Array.from({ length: 50 }, () => old.next().value as LivedLine),
+  );
+  await packClosedDays(database, day(5), new AbortController().signal);
+  await archiveOldMonths(database, archives, new Date(Date.UTC(2026, 1, 1)), new AbortController().signal);
   const memory = await lineMemory(database, nodeId);
   await applyConclusion(
     database,
@@ -230,7 +242,7 @@ async function everything(database: Database, owner: Database): Promise<void> {
   await lastUnderstood(database, account, "user/");
   await beginUnread(database, account, day(9), day(10), "away", day(11));
   await endUnread(database, account, day(12));
-  const readings = await storedReadings(database, "practice", day(8), "0", 10);
+  const readings = await storedReadings(database, "practice", day(8), "0", 10, archives);
   await storeReparsed(
     database,
     practice,
@@ -259,18 +271,25 @@ async function everything(database: Database, owner: Database): Promise<void> {
   await noteDeletedUnread(database, day(400));
   const spooled = { key: "gone/7", machineId: "g", firstAt: day(0), lastAt: day(1) };
   await forgetDeletedUnread(database, (await nodeOfSpool(database, spooled)).id);
-  await reads(database, nodeId);
+  await reads(database, nodeId, archives);
   await alerts(database, day(21));
   await recoveries(database, day(21));
 
   await owner.updateTable("node_latest").set({ rolled_up: false }).where("node_id", "=", nodeId).execute();
   while (await rebuildOne(database));
   await pruneChanges(database, day(1));
-  await verifyEvidence(database, silent);
+  await verifyEvidence(database, silent, archives);
   const erased = { when: day(30), why: "asked" };
-  await eraseBodies(owner, account, day(30), erased);
+  await eraseBodies(owner, archives, account, day(30), erased);
+  await eraseBodies(
+    owner,
+    archives,
+    { network: "practice", account: "account 3" },
+    new Date(Date.UTC(2026, 0, 9)),
+    erased,
+  );
   await store(1, lived(1, 300).slice(120));
-  await eraseLines(owner, nodeId, day(3), erased);
+  await eraseLines(owner, archives, nodeId, day(3), erased);
 }
 
 async function alerts(database: Database, now: Date): Promise<void> {
@@ -353,7 +372,7 @@ async function recoveries(database: Database, now: Date): Promise<void> {
 }
 
 /** What the API and the page ask for, with every filter. */
-async function reads(database: Database, nodeId: number): Promise<void> {
+async function reads(database: Database, nodeId: number, archives: Archives): Promise<void> {
   const range = { from: day(1), to: day(4) };
   const after = { at: day(2), journal: 1, n: "20" };
   await views.nodeRows(database, { limit: 101 });
@@ -366,9 +385,9 @@ async function reads(database: Database, nodeId: number): Promise<void> {
   await views.nodeRows(database, { limit: 1, key: "home/3" });
   await views.openLayers(database, [1, 2, 3]);
   for (const order of ["asc", "desc"] as const) {
-    await views.sampleRows(database, { nodeId, order, limit: 101 });
-    await views.sampleRows(database, { nodeId, order, limit: 51, kind: "event" });
-    await views.sampleRows(database, { nodeId, order, limit: 101, ...range, after, kind: "sample" });
+    await views.sampleRows(database, { nodeId, order, limit: 101 }, archives);
+    await views.sampleRows(database, { nodeId, order, limit: 51, kind: "event" }, archives);
+    await views.sampleRows(database, { nodeId, order, limit: 101, ...range, after, kind: "sample" }, archives);
   }
   for (const every of ["hour", "day"] as const)
     await views.rollupRows(database, { nodeId, every, limit: 101, ...range });
@@ -388,7 +407,7 @@ async function reads(database: Database, nodeId: number): Promise<void> {
   await views.gapRows(database, { limit: 101, nodeId: 3 });
   await views.incarnationRows(database, { limit: 101, nodeId: 3, after: 500 });
   await views.workloadOf(database, "home");
-  await views.readingRow(database, "7");
+  await views.readingRow(database, "7", archives);
   await views.runRows(database, { limit: 101, after: { due: day(0), id: "900" } });
   await views.runRows(database, { limit: 101, job: "job 3", ...range });
   await views.runRows(database, { limit: 101, outcome: "failed" });
@@ -412,7 +431,9 @@ beforeAll(async () => {
   await client.query("set session_replication_role = origin");
   const hear = recorder((query) => sent.push(query));
   const owner = connectAsOwner(url, silent);
-  await everything(database.withPlugin(hear), owner.withPlugin(hear));
+  const folder = await mkdtemp(join(tmpdir(), "queries-archives-"));
+  await everything(database.withPlugin(hear), owner.withPlugin(hear), openArchives(folder));
+  await rm(folder, { recursive: true, force: true });
   await owner.destroy();
   sites = await callSites();
   queries = await listed(sent, sites, client);

@@ -151,6 +151,9 @@ export function eventfulHour(node: string): { states: StateItem[]; events: Sampl
     reason,
     from: ago(from),
     to: to === null ? null : ago(to),
+    asOf: ago(to ?? from),
+    startCensoring: "none",
+    endCensoring: to === null ? "right" : "none",
     evidence: {},
     ...more,
   });

@@ -12,6 +12,9 @@ const state = (value: string, from: number, to: number | null, layer: StateItem[
   reason: "",
   from: new Date(at(from)).toISOString(),
   to: to === null ? null : new Date(at(to)).toISOString(),
+  asOf: new Date(at(from)).toISOString(),
+  startCensoring: "none",
+  endCensoring: to === null ? "right" : "none",
   evidence: {},
 });
 

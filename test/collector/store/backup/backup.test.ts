@@ -12,11 +12,12 @@ import type { Manifest } from "../../../../collector/store/backup/manifest.ts";
 import { restoreBackup } from "../../../../collector/store/backup/restore.ts";
 import { takeBackup } from "../../../../collector/store/backup/take.ts";
 import { connectAsOwner, type Database, openDatabase } from "../../../../collector/store/database.ts";
+import { eraseBodies } from "../../../../collector/store/erase.ts";
 import { dropEmptyPartitions, packClosedDays } from "../../../../collector/store/packing.ts";
 import { preparePartitions } from "../../../../collector/store/partitions.ts";
-import { eraseBodies, verifyEvidence } from "../../../../collector/store/verify.ts";
+import { verifyEvidence } from "../../../../collector/store/verify.ts";
 import { randomFrom } from "../../../harness/node-life.ts";
-import { serverForFile } from "../../database.ts";
+import { noArchives, serverForFile } from "../../database.ts";
 import { contentsOf, live, livedIn, liveOn } from "./lived-database.ts";
 
 const kills = Number(process.env.BACKUP_KILLS ?? 4);
@@ -199,7 +200,7 @@ describe("a backup", () => {
         if (kill === 1) {
           const owner = connectAsOwner(own, silent);
           const account = { network: "practice", account: "main" };
-          await eraseBodies(owner, account, new Date("2030-01-01"), { when: now, why: "asked" });
+          await eraseBodies(owner, noArchives, account, new Date("2030-01-01"), { when: now, why: "asked" });
           await owner.destroy();
         }
       }
@@ -346,8 +347,8 @@ describe("a restore", () => {
     expect(await refusal(torn)).toContain("manifest.json that is damaged");
     await writeFile(join(torn, "manifest.json"), text.slice(0, 100));
     expect(await refusal(torn)).toContain("manifest.json that is damaged");
-    await writeFile(join(torn, "manifest.json"), '{"schema":2}');
-    expect(await refusal(torn)).toContain("is of format 2, and this release reads format 1");
+    await writeFile(join(torn, "manifest.json"), '{"schema":3}');
+    expect(await refusal(torn)).toContain("is of format 3, and this release reads formats up to 2");
     const later = { number: 999, name: "0999-later.sql", sha256: "0".repeat(64) };
     const newer = await changed((one) => ({ ...one, migrations: [...one.migrations, later] }));
     expect(await refusal(newer)).toContain("schema 999 (0999-later.sql)");

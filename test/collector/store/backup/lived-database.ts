@@ -12,6 +12,7 @@ import {
   watchAlone,
 } from "../../../../collector/store/alerts.ts";
 import { connectAsOwner, type Database } from "../../../../collector/store/database.ts";
+import { eraseBodies, eraseLines } from "../../../../collector/store/erase.ts";
 import { acceptInventory } from "../../../../collector/store/inventory.ts";
 import { storeJournalPart } from "../../../../collector/store/journals.ts";
 import { dropEmptyPartitions, packClosedDays } from "../../../../collector/store/packing.ts";
@@ -19,9 +20,9 @@ import { preparePartitionsAhead } from "../../../../collector/store/partitions.t
 import { knowAccount, storeAnswers } from "../../../../collector/store/readings.ts";
 import { daemonRole } from "../../../../collector/store/role.ts";
 import { claimRuns, finishRun, planRuns, putJob } from "../../../../collector/store/runs.ts";
-import { eraseBodies, eraseLines } from "../../../../collector/store/verify.ts";
 import { nodeIdOf } from "../../../../collector/store/views.ts";
 import { type LivedLine, nodeLife, randomFrom } from "../../../harness/node-life.ts";
+import { noArchives } from "../../database.ts";
 import { inventoryFile, nodeRecord } from "../../inventory.ts";
 
 const dayMs = 86_400_000;
@@ -77,8 +78,14 @@ export async function live(database: Database, url: string, nodes: number): Prom
   const owner = connectAsOwner(url, () => undefined);
   try {
     const erased = { when: day(5), why: "asked" };
-    await eraseBodies(owner, account, day(2), erased);
-    await eraseLines(owner, (await nodeIdOf(database, "home/0")) ?? 0, new Date(Date.UTC(2027, 1, 1)), erased);
+    await eraseBodies(owner, noArchives, account, day(2), erased);
+    await eraseLines(
+      owner,
+      noArchives,
+      (await nodeIdOf(database, "home/0")) ?? 0,
+      new Date(Date.UTC(2027, 1, 1)),
+      erased,
+    );
     await sql`insert into node_event (node_id, at, name, detail, seen_at)
       select id, ${day(1)}, 'seen', '{}', ${day(1)} from node, generate_series(1, 3)`.execute(owner);
     await sql`insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, standing)
