@@ -44,9 +44,11 @@ function builtAgent(): Promise<string> {
   return agent;
 }
 
-/** The folder that `builtAgent` wrote to, for the file's last clean-up. */
+/** Gives up the folder that `builtAgent` wrote to, for the caller to remove; who needs an agent then builds it anew. */
 export async function agentFolder(): Promise<string | undefined> {
-  return agent === undefined ? undefined : dirname(await agent);
+  const built = agent;
+  agent = undefined;
+  return built === undefined ? undefined : dirname(await built);
 }
 
 /** Makes a node's folder below `parent`; `everySeconds` is the distance of its samples. */
