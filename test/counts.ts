@@ -29,7 +29,7 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   /** Virtual machines that one stack makes at once. */
   machines: { counts: { MACHINES: "2" }, files: ["test/system/machine.test.ts"] },
   /** What one virtual machine lives through, one thing after the other. */
-  "machine-life": { counts: { MACHINE_LIFE: "1" }, files: ["test/system/machine-life.test.ts"] },
+  "machine-life": { counts: { MACHINE_LIFE: "1", MACHINE_CUTS: "20" }, files: ["test/system/machine-life.test.ts"] },
   /** Mutated answers of the practice network. */
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
   /** Machines of the grant in the examples' phases, gone through on one stack. */

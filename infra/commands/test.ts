@@ -37,13 +37,16 @@ export async function main(args: readonly string[]): Promise<number> {
     },
   });
   if (full === undefined || suite === undefined) return await runTests(positionals, {});
-  const summary = join(checkout, "node_modules", ".cache", `summary-${process.pid}`);
-  const code = await runTests(full.files, { ...full.counts, GRADIENTLAB_TEST_SUMMARY: summary });
+  const cache = join(checkout, "node_modules", ".cache");
+  const [summary, measured] = [join(cache, `summary-${process.pid}`), join(cache, `figures-${process.pid}`)];
+  const kept = { GRADIENTLAB_TEST_SUMMARY: summary, GRADIENTLAB_TEST_FIGURES: measured };
+  const code = await runTests(full.files, { ...full.counts, ...kept });
   if (code === 0) {
-    const result = (await readFile(summary, "utf8")).trim();
-    await keepMeasured(suite, { suite, result, counts: full.counts });
+    const [result, figures] = [await readFile(summary, "utf8"), JSON.parse(await readFile(measured, "utf8")) as object];
+    const shown = Object.keys(figures).length === 0 ? {} : { figures };
+    await keepMeasured(suite, { suite, result: result.trim(), counts: full.counts, ...shown });
   }
-  await rm(summary, { force: true });
+  for (const file of [summary, measured]) await rm(file, { force: true });
   return code;
 }
 

@@ -10,7 +10,9 @@ import { type Connection, connectThrough, sshVerbs } from "../../collector/journ
 import { readSshKey, type SshKey } from "../../collector/journal/ssh-key.ts";
 import { type AccessRole, accessKeyFile } from "../../infra/access-keys.ts";
 import type { Reach } from "../../infra/inventory.ts";
+import { type ProcessIdentity, stillRuns } from "../../infra/process-identity.ts";
 import { machineFiles } from "../../infra/providers/local/machine/emulator.ts";
+import { monitorCommand } from "../../infra/providers/local/machine/qmp.ts";
 import { ServiceInfo } from "../../practice/service-info.ts";
 import { until } from "./checkout.ts";
 import { makeProject, type Project } from "./project.ts";
@@ -42,12 +44,18 @@ export interface BootedMachine {
   up(): Promise<void>;
   /** Runs a command as root, by the operator's key. Throws with its words unless it ends with 0. */
   root(command: string, input?: string): Promise<string>;
+  /** Runs a command as root and gives what it prints to `hear`, until it ends or the connection does. */
+  follow(command: string, hear: (chunk: string) => void): Promise<void>;
   /** Does `work` with the agent's verbs, by the collector's key, on a connection that is held. */
   asked<Result>(work: (agent: Agent, signal: AbortSignal) => Promise<Result>): Promise<Result>;
   /** Reads on in the journal and returns all lines that were ever read; every one is checked and has the next number. */
   lines(): Promise<readonly JournalLine[]>;
   /** Waits for a line behind line `after` that `wanted` is true of, and returns the first. */
   line(what: string, after: number, wanted: (line: JournalLine) => boolean): Promise<JournalLine>;
+  /** Has the monitor do a command: `stop` and `cont` hold the machine and let it go on. */
+  monitor(command: string): Promise<unknown>;
+  /** Cuts the power: its emulator is killed. */
+  cutPower(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -96,7 +104,7 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
     if (held === undefined) throw new Error("the connection broke off at once");
     return held;
   };
-  const begin = async (command: string, input: string): Promise<Ended> => {
+  const begin = async (command: string, input: string, hear: (chunk: string) => void): Promise<Ended> => {
     const { client } = await connected();
     return await new Promise((resolve, reject) => {
       client.exec(`sudo -n /bin/sh -c ${quoted(command)}`, (error, channel) => {
@@ -108,6 +116,7 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
         });
         channel.setEncoding("utf8").on("data", (chunk: string) => {
           out += chunk;
+          hear(chunk);
         });
         const err = text(channel.stderr);
         // A channel does not always tell that its connection is gone.
@@ -167,6 +176,8 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
     );
     return told;
   };
+  const emulator = (): ProcessIdentity =>
+    JSON.parse(readFileSync(join(folder, "emulator.json"), "utf8")) as ProcessIdentity;
 
   try {
     await up();
@@ -182,9 +193,12 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
     reach: () => known,
     up,
     async root(command, input = "") {
-      const { code, out, err } = await begin(command, input);
+      const { code, out, err } = await begin(command, input, () => undefined);
       if (code !== 0) throw new Error(`${command} ended with ${code}: ${out}${err}`);
       return out.trim();
+    },
+    async follow(command, hear) {
+      await begin(command, "", hear);
     },
     asked,
     lines,
@@ -204,6 +218,16 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
       );
       return found as JournalLine;
     },
+    monitor: (command) => monitorCommand(join(folder, machineFiles.monitor), command),
+    async cutPower() {
+      held?.end();
+      held = undefined;
+      agent?.close();
+      agent = undefined;
+      const before = emulator();
+      process.kill(before.pid, "SIGKILL");
+      await until("the emulator to be gone", 30_000, () => !stillRuns(before));
+    },
     async remove() {
       held?.end();
       agent?.close();
@@ -211,6 +235,15 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
     },
   };
 }
+
+/** For a page: takes memory, a megabyte at a time and each of its own, until the browser's limit ends it. */
+export const leak = `window.kept = [], setInterval(() => {
+  for (let n = 0; n < 8; n++) {
+    const block = new Uint8Array(1 << 20);
+    for (let at = 0; at < block.length; at += 65536) crypto.getRandomValues(block.subarray(at, at + 65536));
+    window.kept.push(block);
+  }
+}, 20), "leaking"`;
 
 /** Returns the text as one word for a shell. */
 function quoted(word: string): string {

@@ -2,9 +2,17 @@ import { writeFileSync } from "node:fs";
 import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule } from "vitest/node";
 
+declare module "vitest" {
+  interface TaskMeta {
+    /** What a test measured, by names that say the unit. */
+    figures?: Readonly<Record<string, number>>;
+  }
+}
+
 /**
  * Prints the time of every suite, every skip with its reason, and the closing line `N passed, N failed, N skipped`.
- * The same line goes to the file named by `GRADIENTLAB_TEST_SUMMARY`, so that a longer run can end with it.
+ * The same line goes to the file named by `GRADIENTLAB_TEST_SUMMARY`, so that a longer run can end with it, and what tests
+ * measured goes to `GRADIENTLAB_TEST_FIGURES` as JSON.
  */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
@@ -18,10 +26,14 @@ export default class ClosingLine implements Reporter {
       const seconds = (module.diagnostic().duration / 1000).toFixed(1);
       process.stdout.write(`  ${seconds.padStart(7)} s  ${relative(process.cwd(), module.moduleId)}\n`);
     }
+    const figures = Object.assign({}, ...cases.map((test) => test.meta().figures ?? {})) as Record<string, number>;
+    for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name}: ${value}\n`);
     for (const test of skipped) process.stdout.write(`skipped: ${test.fullName}: ${reason(test)}\n`);
     const line = `${count("passed")} passed, ${count("failed") + broken} failed, ${skipped.length} skipped`;
     const file = process.env.GRADIENTLAB_TEST_SUMMARY;
     if (file !== undefined) writeFileSync(file, `${line}\n`);
+    const kept = process.env.GRADIENTLAB_TEST_FIGURES;
+    if (kept !== undefined) writeFileSync(kept, `${JSON.stringify(figures)}\n`);
     process.stdout.write(`\n${line}\n`);
     // Root can install whatever a test needs: in a whole run there is no good reason to leave one out.
     if (process.env.CI !== undefined && process.getuid?.() === 0 && skipped.length > 0) process.exitCode = 1;
