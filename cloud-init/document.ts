@@ -80,9 +80,33 @@ export function asUserData(document: CloudConfig): string {
   return `#cloud-config\n${JSON.stringify(document, null, 1)}\n`;
 }
 
-/** Returns user data as a provider takes it. */
+/**
+ * Returns user data as a provider takes it. A gzip file is a series of members (RFC 1952, section 2.2), and most of a
+ * document is one line that all nodes share, the agent: it is a member of its own, which is packed once.
+ */
 export function encodeUserData(text: string, encoding: UserDataEncoding): string {
-  return encoding === "plain" ? text : gzipSync(text, { level: 9 }).toString("base64");
+  if (encoding === "plain") return text;
+  const lines = text.split("\n");
+  const length = lines.reduce((most, line) => Math.max(most, line.length), 0);
+  const longest = lines.findIndex((line) => line.length === length);
+  const [before, after] = [lines.slice(0, longest), lines.slice(longest + 1)].map((some) => some.join("\n"));
+  return Buffer.concat([packed(`${before}\n`), packedOnce(lines[longest] ?? ""), packed(`\n${after}`)]).toString(
+    "base64",
+  );
+}
+
+const packedLines = new Map<string, Buffer>();
+
+function packed(text: string): Buffer {
+  return gzipSync(text, { level: 9 });
+}
+
+function packedOnce(line: string): Buffer {
+  const known = packedLines.get(line);
+  if (known !== undefined) return known;
+  const made = packed(line);
+  packedLines.set(line, made);
+  return made;
 }
 
 /** Returns what in `text` looks like a secret, named without quoting it, or `undefined`. */

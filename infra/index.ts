@@ -42,6 +42,8 @@ export default async function program(): Promise<FleetOutputs> {
     for (const warning of plan.warnings) void pulumi.log.warn(warning);
     const budgetFrom = `${new Date().toISOString().slice(0, 7)}-01`;
     const fleet = { stack: pulumi.getStack(), providers, access: config.access, budgetFrom };
+    // The SDK's mapping of call stacks to sources costs more than taking them down, and the bundle has no map.
+    Reflect.deleteProperty(Error, "prepareStackTrace");
     return withoutStacks(() => declareFleet(plan, fleet));
   } catch (error) {
     // The engine prints a run error as it stands, and any other with the program's stack.

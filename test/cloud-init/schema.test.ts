@@ -7,6 +7,7 @@ import { collectorHostDocument } from "../../cloud-init/collector-host.ts";
 import {
   asUserData,
   checkedDocument,
+  encodeUserData,
   type MachineArch,
   type MachineOs,
   nodeDocument,
@@ -82,6 +83,20 @@ describe("cloud-init itself, as it is in the image that machines boot from", () 
   it("takes every document that is rendered, of every operating system and architecture", () => {
     for (const [name, text] of documents())
       expect({ name, ...judged(text) }).toEqual({ name, status: 0, said: "Valid cloud-config: /document\n" });
+  });
+
+  it("unpacks user data as it was before it was packed in parts", () => {
+    const unpack = `import sys
+from cloudinit.util import decomp_gzip
+sys.stdout.write(decomp_gzip(sys.stdin.buffer.read(), quiet=False))`;
+    for (const [name, text] of documents()) {
+      const { status, stdout, stderr } = spawnSync("chroot", [root, "/usr/bin/python3", "-c", unpack], {
+        input: Buffer.from(encodeUserData(text, "gzip-base64"), "base64"),
+        encoding: "utf8",
+        env: { PATH: "/usr/sbin:/usr/bin", PYTHONIOENCODING: "utf-8" },
+      });
+      expect({ name, status, stderr, same: stdout === text }).toEqual({ name, status: 0, stderr: "", same: true });
+    }
   });
 
   it.each([
