@@ -70,14 +70,18 @@ export async function beginUnread(
       .select(["node.id", "node.key"])
       .where("network_node.network", "=", key.network)
       .where("network_node.to_at", "is", null)
-      .where(({ exists, selectFrom }) =>
-        exists(
+      // A node is of the account whose newest fact tells of it: one of another account has none of this one to be found.
+      .where(
+        ({ selectFrom }) =>
           selectFrom("fact")
-            .select("fact.id")
+            .select("fact.account")
             .whereRef("fact.network", "=", "network_node.network")
             .whereRef("fact.network_node_id", "=", "network_node.network_node_id")
-            .where("fact.account", "=", key.account),
-        ),
+            .orderBy("fact.as_of", "desc")
+            .orderBy("fact.id", "desc")
+            .limit(1),
+        "=",
+        key.account,
       )
       .orderBy("node.id")
       .forUpdate("node")

@@ -114,7 +114,7 @@ async function layersNow(database: Database): Promise<Map<number, LayersNow>> {
   return found;
 }
 
-/** The account of a node is the one whose facts tell of its network's id for it. */
+/** The account of a node is the one whose newest fact tells of its network's id for it. */
 async function accountsOfNodes(database: Database): Promise<Map<number, string>> {
   const rows = await database
     .selectFrom("network_node")
@@ -125,9 +125,8 @@ async function accountsOfNodes(database: Database): Promise<Map<number, string>>
           .select("fact.account")
           .whereRef("fact.network", "=", "network_node.network")
           .whereRef("fact.network_node_id", "=", "network_node.network_node_id")
-          // Any of them will do; in this order the first is found without looking at others.
-          .orderBy("fact.metric")
-          .orderBy("fact.id")
+          .orderBy("fact.as_of", "desc")
+          .orderBy("fact.id", "desc")
           .limit(1)
           .as("told"),
       (join) => join.onTrue(),

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { type LayerName, layerNames } from "../api/types.ts";
-import { referralMetrics } from "../networks/adapter.ts";
+import { nodeMetrics, referralMetrics } from "../networks/adapter.ts";
 import type { Archives } from "./archive/archives.ts";
 import type { Database } from "./database.ts";
 import { archiveOf, comparePlaces, type LineFilter, type LineRow, packedRows } from "./packs.ts";
@@ -40,7 +40,9 @@ export async function nodeRows(database: Database, filter: NodeFilter) {
           .select(["fact.value", "fact.scale", "fact.unit", "fact.as_of", "fact.reading_id"])
           .whereRef("fact.network", "=", "tie.network")
           .whereRef("fact.network_node_id", "=", "tie.network_node_id")
-          .where("fact.metric", "=", "points")
+          .where("fact.metric", "=", nodeMetrics.points)
+          // What a newer parser found in an old answer is stored last and is not the newest.
+          .orderBy("fact.as_of", "desc")
           .orderBy("fact.id", "desc")
           .limit(1)
           .as("points"),
@@ -232,10 +234,33 @@ export interface FactFilter {
 }
 
 /**
- * Returns facts, the newest first, with the node that each belongs to: in the order in which they were stored, or, of a
- * stretch of time, in that of their instants.
+ * Returns facts with the node that each belongs to, in the order of the instants of the answers that they come from, the
+ * newest first; of one instant, what was stored last comes first.
  */
 export async function factRows(database: Database, filter: FactFilter) {
+  const { nodeId, limit } = filter;
+  if (nodeId === undefined) return factsOf(database, filter);
+  const names = await database
+    .selectFrom("network_node")
+    .select(["network", "network_node_id"])
+    .distinct()
+    .where("node_id", "=", nodeId)
+    .execute();
+  // Each name's facts lie in order of time; those of all its names together do not.
+  const pages = await Promise.all(names.map((name) => factsOf(database, filter, name)));
+  return pages
+    .flat()
+    .toSorted(
+      (one, other) => other.as_of.getTime() - one.as_of.getTime() || (BigInt(one.id) < BigInt(other.id) ? 1 : -1),
+    )
+    .slice(0, limit);
+}
+
+async function factsOf(
+  database: Database,
+  filter: FactFilter,
+  name?: { readonly network: string; readonly network_node_id: string },
+) {
   let query = database
     .selectFrom("fact")
     .leftJoinLateral(
@@ -253,23 +278,11 @@ export async function factRows(database: Database, filter: FactFilter) {
     )
     .selectAll("fact")
     .select("tied.key as node_key")
+    .orderBy("fact.as_of", "desc")
+    .orderBy("fact.id", "desc")
     .limit(filter.limit);
-  const byTime = filter.from !== undefined || filter.to !== undefined;
-  if (byTime) query = query.orderBy("fact.as_of", "desc");
-  query = query.orderBy("fact.id", "desc");
-  const { nodeId } = filter;
-  if (nodeId !== undefined) {
-    query = query.where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple("fact.network", "fact.network_node_id"),
-        "in",
-        selectFrom("network_node")
-          .select(["network_node.network", "network_node.network_node_id"])
-          .where("network_node.node_id", "=", nodeId)
-          .$asTuple("network", "network_node_id"),
-      ),
-    );
-  }
+  if (name !== undefined)
+    query = query.where("fact.network", "=", name.network).where("fact.network_node_id", "=", name.network_node_id);
   if (filter.network !== undefined) query = query.where("fact.network", "=", filter.network);
   if (filter.account !== undefined) query = query.where("fact.account", "=", filter.account);
   if (filter.about === "account") query = query.where("fact.network_node_id", "is", null);
@@ -280,11 +293,9 @@ export async function factRows(database: Database, filter: FactFilter) {
   if (filter.to !== undefined) query = query.where("fact.as_of", "<", filter.to);
   const { after } = filter;
   if (after !== undefined) {
-    query = byTime
-      ? query.where(
-          sql<boolean>`(fact.as_of, fact.id) < ((select last.as_of from fact last where last.id = ${after}), ${after}::bigint)`,
-        )
-      : query.where("fact.id", "<", after);
+    query = query.where(
+      sql<boolean>`(fact.as_of, fact.id) < ((select last.as_of from fact last where last.id = ${after}), ${after}::bigint)`,
+    );
   }
   return query.execute();
 }
@@ -302,6 +313,7 @@ export async function referralRows(database: Database, after: readonly [string, 
           .whereRef("fact.account", "=", "account.account")
           .where("fact.network_node_id", "is", null)
           .where("fact.metric", "=", referralMetrics.invitee)
+          .orderBy("fact.as_of", "desc")
           .orderBy("fact.id", "desc")
           .limit(1)
           .as("invitee"),
@@ -312,8 +324,13 @@ export async function referralRows(database: Database, after: readonly [string, 
         from
           .selectFrom("fact")
           .select("fact.value")
-          .whereRef("fact.reading_id", "=", "invitee.reading_id")
+          .whereRef("fact.network", "=", "account.network")
+          .whereRef("fact.account", "=", "account.account")
+          .where("fact.network_node_id", "is", null)
           .where("fact.metric", "=", referralMetrics.pending)
+          .whereRef("fact.as_of", "=", "invitee.as_of")
+          .whereRef("fact.reading_id", "=", "invitee.reading_id")
+          .orderBy("fact.id", "desc")
           .limit(1)
           .as("pending"),
       (join) => join.onTrue(),
