@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "../../test/bench/figure.ts";
@@ -15,13 +15,15 @@ interface BenchModule {
   readonly byNameOnly?: boolean;
 }
 
-export const usage = `npm run bench -- [name...] [--json] [--scale x] [--quick]
+export const usage = `npm run bench -- [name...] [--json] [--scale x] [--quick] [--keep folder]
 
 Runs the named benchmarks, or all but those that start virtual machines. Each prints one line for every figure, with
 the floor it was measured against in the same run; at full scale they are kept in docs/measured/bench-<name>.json too.
   --json     one JSON object for every figure
   --scale x  a fraction of the full count, for a quick look; targets are judged at full scale only
   --quick    the same as --scale 0.1
+  --keep folder
+             keeps the databases of history there, and measures those that an earlier run left whole
 `;
 
 /** Runs benchmarks. Returns 0, or 1 where a target was missed at full scale. Throws `BadInput` for an unknown name. */
@@ -29,11 +31,17 @@ export async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { json: { type: "boolean" }, scale: { type: "string" }, quick: { type: "boolean" } },
+    options: {
+      json: { type: "boolean" },
+      scale: { type: "string" },
+      quick: { type: "boolean" },
+      keep: { type: "string" },
+    },
   });
   const folder = join(checkout, "test", "bench");
   const known = (await readdir(folder)).filter((f) => f.endsWith(".bench.ts")).map((f) => f.replace(".bench.ts", ""));
   const scale = values.scale === undefined ? (values.quick ? 0.1 : 1) : Number(values.scale);
+  const keep = values.keep === undefined ? null : resolve(values.keep);
   const problems = positionals
     .filter((name) => !known.includes(name))
     .map((name) => ({
@@ -59,7 +67,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (module.byNameOnly && !positionals.includes(name)) continue;
     await progress.step(`bench ${name}`, async (say) => {
       const figures: Figure[] = [];
-      for await (const figure of module.bench({ scale, say })) {
+      for await (const figure of module.bench({ scale, keep, say })) {
         figures.push(figure);
         process.stdout.write(`${values.json ? JSON.stringify(figure) : readable(figure)}\n`);
         if (scale === 1 && figure.met === false) missed++;

@@ -16,9 +16,13 @@ export interface Figure {
   readonly met: boolean | null;
 }
 
-/** What a benchmark is given: `scale` 1 is the full count; `say` shows progress. */
+/**
+ * What a benchmark is given: `scale` 1 is the full count; `keep` a folder for what takes long to make, used again by the
+ * next run that is given it; `say` shows progress.
+ */
 export interface BenchContext {
   readonly scale: number;
+  readonly keep: string | null;
   readonly say: (text: string) => void;
 }
 

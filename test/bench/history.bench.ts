@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
@@ -53,13 +54,13 @@ const silent = (): void => undefined;
  * tables directly, because storing each of 105 million lines first as a row takes many hours; and five lives of noise are
  * made, each of which 40 of the 200 nodes keep as their own. A quick look, of one node, verifies all of it as evidence.
  */
-export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure> {
+export async function* bench({ scale, keep, say }: BenchContext): AsyncIterable<Figure> {
   // A quick look is short in both: a tenth is one node of six months.
   const nodes = Math.max(1, Math.round(fullNodes * scale ** 3));
   const months = Math.max(2, Math.round(fullMonths * scale));
   const earlyMonths = Math.max(1, Math.round(months / 10));
-  const early = await lived(nodes, earlyMonths, say);
-  const late = await lived(nodes, months, say);
+  const early = await lived(nodes, earlyMonths, keep, say);
+  const late = await lived(nodes, months, keep, say);
   const { samples } = late.sizes;
   yield figure("history", "bytes a sample, with indexes, hours, days and layers", {
     value: late.sizes.bytes / samples,
@@ -69,54 +70,76 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
   });
   for (const [name, bytes] of Object.entries(late.sizes.parts))
     yield figure("history", `bytes a sample, of ${name}`, { value: bytes / samples, unit: "bytes", n: samples });
-  const n = late.warm.length;
-  yield figure("history", "query, p95, first", {
-    value: at95(late.first),
-    unit: "ms",
-    n: late.first.length,
-    target: "value <= 100",
-  });
-  yield figure("history", "query, p95, warm", { value: at95(late.warm), unit: "ms", n, target: "value <= 20" });
-  for (const [name, ms] of Object.entries(late.medians)
-    .toSorted(([, one], [, other]) => other - one)
-    .slice(0, 3)) {
-    yield figure("history", `warm median of ${name}`, { value: ms, unit: "ms", n: asksPerQuery });
+  const { times } = late;
+  for (const [moment, limit] of [
+    ["first", 100],
+    ["warm", 20],
+  ] as const) {
+    const target = `value <= ${limit}` as const;
+    for (const [name, own] of Object.entries(times)) {
+      const value = at95(own[moment]);
+      yield figure("history", `${name}, p95, ${moment}`, { value, unit: "ms", n: own[moment].length, target });
+    }
+    const all = Object.values(times).flatMap((own) => own[moment]);
+    yield figure("history", `all queries, p95, ${moment}`, { value: at95(all), unit: "ms", n: all.length, target });
   }
+  const mediansOf = ({ times: of }: Measured): Record<string, number> =>
+    Object.fromEntries(Object.entries(of).map(([name, { warm }]) => [name, median(warm)]));
+  const [before, now] = [mediansOf(early), mediansOf(late)];
   const sum = (of: Record<string, number>): number => Object.values(of).reduce((one, other) => one + other, 0);
   yield figure("history", `all queries, at ${months} months against ${earlyMonths}`, {
-    value: sum(late.medians),
-    floor: sum(early.medians),
+    value: sum(now),
+    floor: sum(before),
     unit: "ms",
-    n: Object.keys(late.medians).length,
+    n: Object.keys(now).length,
     target: "ratio <= 1.5",
   });
-  const growth = (name: string): number => (late.medians[name] ?? 0) / (early.medians[name] ?? 1);
-  const [worst = ""] = Object.keys(late.medians).toSorted((one, other) => growth(other) - growth(one));
+  const growth = (name: string): number => (now[name] ?? 0) / (before[name] ?? 1);
+  const [worst = ""] = Object.keys(now).toSorted((one, other) => growth(other) - growth(one));
   yield figure("history", `the query that grew most: ${worst}`, {
-    value: late.medians[worst] ?? 0,
-    floor: early.medians[worst] ?? 0,
+    value: now[worst] ?? 0,
+    floor: before[worst] ?? 0,
     unit: "ms",
     n: asksPerQuery,
     target: "ratio <= 1.5",
   });
 }
 
-/** Fills a database with so many months, and measures it once its server has started anew. */
-async function lived(nodes: number, months: number, say: (text: string) => void) {
-  const folder = await mkdtemp(join(tmpdir(), "gl-bench-"));
-  await chmod(folder, 0o755);
-  let place = await open(folder);
+/** Fills a database with so many months, or takes the one that is kept, and measures it once its server has started anew. */
+async function lived(nodes: number, months: number, keep: string | null, say: (text: string) => void) {
+  const folder = await folderFor(nodes, months, keep);
+  const whole = join(folder, "whole");
   try {
-    await fill(place, nodes, months, (what) => say(`${what} of ${months} months, ${nodes} nodes`));
-    await place.close();
-    place = await open(folder);
-    say(`queries at ${months} months`);
-    const measured = await measure(place.app, nodes, monthAt(months));
-    return { ...measured, sizes: await sizes(place.database) };
+    if (!existsSync(whole)) {
+      const place = await open(folder);
+      try {
+        await fill(place, nodes, months, (what) => say(`${what} of ${months} months, ${nodes} nodes`));
+      } finally {
+        await place.close();
+      }
+      await writeFile(whole, "");
+    }
+    const place = await open(folder);
+    try {
+      say(`queries at ${months} months`);
+      const measured = await measure(place.app, nodes, monthAt(months));
+      return { ...measured, sizes: await sizes(place.database) };
+    } finally {
+      await place.close();
+    }
   } finally {
-    await place.close();
-    await rm(folder, { recursive: true, force: true });
+    if (keep === null) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Returns a folder for a database: one that is kept and whole as it is, any other one empty. */
+async function folderFor(nodes: number, months: number, keep: string | null): Promise<string> {
+  const folder =
+    keep === null ? await mkdtemp(join(tmpdir(), "gl-bench-")) : join(keep, `${nodes}-nodes-${months}-months`);
+  if (!existsSync(join(folder, "whole"))) await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o755);
+  return folder;
 }
 
 interface Place {
@@ -344,9 +367,8 @@ async function putRuns(owner: pg.Client, until: number): Promise<void> {
 }
 
 interface Measured {
-  readonly first: readonly number[];
-  readonly warm: readonly number[];
-  readonly medians: Record<string, number>;
+  /** Milliseconds of each query: of the first time that it was asked, and of the times after. */
+  readonly times: Readonly<Record<string, { readonly first: number[]; readonly warm: number[] }>>;
 }
 
 async function measure(app: FastifyInstance, nodes: number, now: number): Promise<Measured> {
@@ -367,18 +389,13 @@ async function measure(app: FastifyInstance, nodes: number, now: number): Promis
   };
   // In an order in which no query warms the next.
   const shuffled = asks.map((one) => ({ one, key: random() })).toSorted((one, other) => one.key - other.key);
-  const [first, warm]: number[][] = [[], []];
-  const times = new Map<string, number[]>();
-  for (const { one } of shuffled) first?.push(await ask(one));
-  for (let round = 0; round < 2; round++) {
-    for (const { one } of shuffled) {
-      const took = await ask(one);
-      warm?.push(took);
-      times.set(one.name, [...(times.get(one.name) ?? []), took]);
-    }
+  const times: Record<string, { first: number[]; warm: number[] }> = Object.fromEntries(
+    Object.keys(urls).map((name) => [name, { first: [], warm: [] }]),
+  );
+  for (const moment of ["first", "warm", "warm"] as const) {
+    for (const { one } of shuffled) times[one.name]?.[moment].push(await ask(one));
   }
-  const medians = Object.fromEntries([...times].map(([name, all]) => [name, median(all)]));
-  return { first: first ?? [], warm: warm ?? [], medians };
+  return { times };
 }
 
 interface Asked {
