@@ -117,6 +117,10 @@ function secretIn(text: string): string | undefined {
   return undefined;
 }
 
+/** What the system's own log may take of a small disk. */
+export const journalLimits =
+  "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nSystemKeepFree=128M\nRuntimeMaxUse=16M\nMaxRetentionSec=14day\n";
+
 function file(path: string, content: string, permissions = "0644") {
   return { path, permissions, content };
 }
@@ -166,10 +170,7 @@ function files(spec: MachineSpec): CloudConfig["write_files"] {
       file(`${places.authorizedKeys}/${account}`, withNewline(text)),
     ),
     file("/etc/tmpfiles.d/gradientlab.conf", folders()),
-    file(
-      "/etc/systemd/journald.conf.d/gradientlab.conf",
-      "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nSystemKeepFree=128M\nRuntimeMaxUse=16M\nMaxRetentionSec=14day\n",
-    ),
+    file("/etc/systemd/journald.conf.d/gradientlab.conf", journalLimits),
     file(
       "/etc/systemd/system.conf.d/gradientlab.conf",
       "[Manager]\nRuntimeWatchdogSec=60s\nDefaultTimeoutStopSec=45s\n",
@@ -181,7 +182,11 @@ function files(spec: MachineSpec): CloudConfig["write_files"] {
     file(`${places.programs}/status-page`, statusPage(), "0755"),
     ...(browser
       ? [
-          file(`${places.programs}/browser-install`, browserInstall(browserSources[os][arch], services), "0755"),
+          file(
+            `${places.programs}/browser-install`,
+            browserInstall(browserSources[os][arch], services, places.policy),
+            "0755",
+          ),
           file(places.policy, `${JSON.stringify(browserPolicy(null, places.extension))}\n`),
         ]
       : []),

@@ -12,6 +12,8 @@ export interface BootParts {
   readonly keys: AccessKeys;
   /** Returns the agent's program; asked for only where a machine needs it. */
   readonly agent: () => string;
+  /** Returns the text of the collector's systemd unit; asked for only where the collector has a machine of its own. */
+  readonly collectorUnit: () => string;
 }
 
 /** Everything that decides how one group's nodes boot. */
@@ -129,11 +131,15 @@ export function bootProblems(
 }
 
 /** Returns the boot of the collector's own machine. */
-export function collectorHostBoot(spec: NodeSpec, { keys }: BootParts): Boot {
+export function collectorHostBoot(spec: NodeSpec, { keys, collectorUnit }: BootParts): Boot {
+  if (!isMachineOs(spec.os)) throw new Error("The collector's machine cannot boot: the plan should have been refused.");
   const document = collectorHostDocument({
     hostname: `gl-${spec.key}`,
+    os: spec.os,
+    arch: spec.arch,
     diskGib: spec.diskGib,
     operatorKeys: keys.operator,
+    unit: collectorUnit(),
   });
   return { kind: "user-data", text: asUserData(document) };
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { WorkloadDescriptor } from "../cloud-init/workloads/descriptor.ts";
+import { bootChoice } from "./boot.ts";
 import { microUsd } from "./money.ts";
 import { networkTerms } from "./network-terms.ts";
 import { windDown } from "./phase.ts";
@@ -619,7 +620,7 @@ function collectorProblems(collector: Fields, known: Known): Problem[] {
   const problems = providerProblems(provider, `${path}.host.provider`, known);
   const facts = known.providers.get(provider);
   if (facts === undefined) return problems;
-  if (facts.traits.boot.every((boot) => boot === "process"))
+  if (bootChoice(facts, facts.options.parse(facts.machine ?? {})).kind !== "user-data")
     return [
       {
         path: `${path}.host`,

@@ -31,7 +31,12 @@ export interface FleetOutputs {
   /** Known when every node is. */
   readonly inventory: pulumi.Output<Inventory>;
   /** The collector's own machine, where the fleet has one. */
-  readonly collector?: { readonly machineId: pulumi.Output<string>; readonly address: pulumi.Output<string> };
+  readonly collector?: {
+    readonly arch: NodeSpec["arch"];
+    readonly machineId: pulumi.Output<string>;
+    readonly address: pulumi.Output<string>;
+    readonly reach: pulumi.Output<Reach>;
+  };
 }
 
 /**
@@ -44,7 +49,8 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
   const fleet = declareRoot(stack, plan.demand, facts);
   const services = new Map(plan.services.map((name) => [name, new NetworkService(name, fleet)]));
   const sites = declareSites(fleet, plan, { stack, providers, access, budgetFrom });
-  const collector = plan.collector === null ? null : declareCollector(fleet, plan.collector, plan, sites, providers);
+  const host = plan.collector;
+  const collector = host === null ? null : declareCollector(fleet, host, plan, sites, providers);
   const made = new Map<PlannedNode, NodeOutputs>();
   for (const group of plan.groups) {
     const service = (group.network === null ? undefined : services.get(group.network)) ?? null;
@@ -82,9 +88,10 @@ export function declareFleet(plan: FleetPlan, { stack, providers, access, budget
     ]),
   );
   new InventoryFile(stack, { groups, inventory: inventory.apply((value) => JSON.stringify(value)) }, fleet);
-  return collector === null
-    ? { inventory }
-    : { inventory, collector: { machineId: collector.machineId, address: collector.address } };
+  if (host === null || collector === null) return { inventory };
+  void pulumi.log.info("What the collector's own machine runs is brought to it by: npm run up");
+  const { machineId, address, reach } = collector;
+  return { inventory, collector: { arch: host.spec.arch, machineId, address, reach } };
 }
 
 /**

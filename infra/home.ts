@@ -27,3 +27,8 @@ export function homeOf(checkout: string, env: Readonly<Record<string, string | u
 export function agentFile(checkout: string): string {
   return join(checkout, "infra", "bin", "node", "agent.cjs");
 }
+
+/** Returns the file of the collector's systemd unit. */
+export function collectorUnitFile(checkout: string): string {
+  return join(checkout, "deploy", "systemd", "gradientlab-collector.service");
+}

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { publicAccessKeys } from "./access-keys.ts";
 import { parseConfig } from "./config.ts";
 import { declareFleet, type FleetOutputs } from "./fleet.ts";
-import { agentFile, checkoutOf, homeOf } from "./home.ts";
+import { agentFile, checkoutOf, collectorUnitFile, homeOf } from "./home.ts";
 import { networkServices } from "./network-services.ts";
 import { planFleet } from "./plan.ts";
 import { BadInput, ExplainedError } from "./problem.ts";
@@ -33,6 +33,7 @@ export default async function program(): Promise<FleetOutputs> {
       boot: {
         keys: publicAccessKeys(homeOf(checkout)),
         agent: () => (agent ??= readFileSync(agentFile(checkout), "utf8")),
+        collectorUnit: () => readFileSync(collectorUnitFile(checkout), "utf8"),
       },
     } as const;
     const secret: string[] = JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS ?? "[]");

@@ -232,10 +232,10 @@ function planGroup(
 }
 
 /** The keys of the config beside those that are known anyway. */
-function withKeysOf({ access }: FleetConfig, { keys, agent }: BootParts): BootParts {
+function withKeysOf({ access }: FleetConfig, { keys, ...programs }: BootParts): BootParts {
   const { operator = [], collector = [] } = access?.keys ?? {};
   return {
-    agent,
+    ...programs,
     keys: { operator: [...operator, ...keys.operator], collector: [...collector, ...keys.collector] },
   };
 }
@@ -258,20 +258,20 @@ function planHost(
   const machine = machineOf(size, facts);
   const key = "collector";
   const placement = config.placements[key] ?? placementsOf(key, facts.domains(region), machine.shapes)(0);
-  const [os = "host"] = facts.traits.os;
+  const options = facts.options.parse(facts.machine ?? {});
   const spec: NodeSpec = {
     key,
     group: key,
     slot: 0,
     region,
     ...hardwareOf(machine, placement, facts, around),
-    os,
+    os: bootChoice(facts, options).os,
     ports: [],
     power: "on",
     workload: key,
     network: null,
     revision: { machine: 1, software: 1 },
-    options: facts.options.parse({}),
+    options,
   };
   const price = listPrices(facts.usage(spec), region, facts.ledger);
   return { provider, spec, price, boot: collectorHostBoot(spec, parts) };

@@ -9,6 +9,18 @@ import { accounts, ports } from "./layout.ts";
  */
 export function firewallRules(): string {
   const may = (names: readonly string[]): string => `{ ${names.map((name) => `"${name}"`).join(", ")} }`;
+  return rulesWith([
+    `oif "lo" tcp dport ${ports.debugging} meta skuid != ${may([accounts.agent, accounts.browser, accounts.enrol])} reject with tcp reset`,
+    `oif "lo" tcp dport ${ports.status} meta skuid != ${may(["root", accounts.operator])} reject with tcp reset`,
+  ]);
+}
+
+/** Returns the rules of the collector's own machine: as a node's, without what only a node has. */
+export function collectorFirewallRules(): string {
+  return rulesWith([]);
+}
+
+function rulesWith(local: readonly string[]): string {
   return `#!/usr/sbin/nft -f
 table inet gradientlab
 delete table inet gradientlab
@@ -28,9 +40,7 @@ table inet gradientlab {
   }
   chain output {
     type filter hook output priority filter; policy accept;
-    oif "lo" tcp dport ${ports.debugging} meta skuid != ${may([accounts.agent, accounts.browser, accounts.enrol])} reject with tcp reset
-    oif "lo" tcp dport ${ports.status} meta skuid != ${may(["root", accounts.operator])} reject with tcp reset
-    ip daddr 169.254.169.254 meta l4proto { tcp, udp } th dport != { 53, 67, 123 } meta skuid != "root" reject
+${local.map((rule) => `    ${rule}\n`).join("")}    ip daddr 169.254.169.254 meta l4proto { tcp, udp } th dport != { 53, 67, 123 } meta skuid != "root" reject
     ip6 daddr { fd00:c1::a9fe:a9fe, fd20:ce::254 } meta l4proto { tcp, udp } th dport != { 53, 123 } meta skuid != "root" reject
   }
 }

@@ -13,6 +13,10 @@ export const accounts = {
   operator: "gl-operator",
   /** The operator's key with one right: to forward a port to the browser's debugging endpoint. */
   enrol: "gl-enrol",
+  /** On the collector's own machine, the operator's key with one right: to give what is carried there to its installer. */
+  install: "gl-install",
+  /** On the collector's own machine, runs the daemon. Nobody logs in as it. */
+  daemon: "gradientlab",
 } as const;
 
 /** Ports on the loopback address. */
@@ -39,6 +43,22 @@ export const places = {
   policy: "/etc/gradientlab/policy.json",
   authorizedKeys: "/etc/ssh/gradientlab",
   units: "/etc/systemd/system",
+} as const;
+
+/** Folders and files of the collector's own machine, absolute. */
+export const collectorPlaces = {
+  /** A link to the release in use. */
+  link: "/opt/gradientlab",
+  releases: "/opt/gradientlab-releases",
+  /** Keys and settings that root hands to the daemon. */
+  settings: "/etc/gradientlab",
+  /** The daemon's own folder. */
+  state: "/var/lib/gradientlab",
+  /** It is there once cloud-init has set the machine up. */
+  settled: "/var/lib/cloud/instance/boot-finished",
+  /** In memory: secrets pass through it. */
+  passage: "/run/gradientlab-install",
+  unit: "gradientlab-collector.service",
 } as const;
 
 /** Returns the name of the systemd service that runs a unit of the workload. */

@@ -32,9 +32,13 @@ exec cat "$page"
 /**
  * Returns the program that links the first browser to be had: one that is installed, else the sources in order; then it
  * starts `services`. A key that has not the fingerprint of the ledger is refused, and a program that only starts a snap
- * is no browser.
+ * is no browser. `policy` is a file that the browser is to obey, null where nobody rules it.
  */
-export function browserInstall(sources: readonly BrowserSource[], services: readonly string[]): string {
+export function browserInstall(
+  sources: readonly BrowserSource[],
+  services: readonly string[],
+  policy: string | null,
+): string {
   const tries = sources.map(({ package: name, binary, policyFolder, repository }) => {
     const words = [name, binary, policyFolder];
     if (repository !== null)
@@ -49,8 +53,7 @@ export DEBIAN_FRONTEND=noninteractive
 real() { [ -x "$1" ] && ! readlink -f "$1" | grep -q '/snap' && ! head -c 4096 "$1" | grep -aq '/snap/'; }
 
 use() {
-  mkdir -p "$2" && ln -sfn ${places.policy} "$2/gradientlab.json" &&
-    ln -sfn "$1" ${places.browser}.part && mv -T ${places.browser}.part ${places.browser}
+  ${policy === null ? "" : `mkdir -p "$2" && ln -sfn ${policy} "$2/gradientlab.json" &&\n    `}ln -sfn "$1" ${places.browser}.part && mv -T ${places.browser}.part ${places.browser}
 }
 
 add_repository() {
@@ -80,6 +83,5 @@ ${sources.map(({ binary, policyFolder }) => `  real '${binary}' && use '${binary
 }
 
 find_browser || { echo 'No source gave a browser.' >&2; exit 1; }
-exec systemctl start --no-block ${services.join(" ")}
-`;
+${services.length === 0 ? "" : `exec systemctl start --no-block ${services.join(" ")}\n`}`;
 }

@@ -36,26 +36,31 @@ const asAgent: Section = [
   ["TimeoutStartSec", "300"],
 ];
 
+/** Returns the unit that loads the firewall's rules before the network is there. */
+export function firewallUnit(): UnitFile {
+  return unitFile("gradientlab-firewall.service", {
+    Unit: [
+      ["Description", "GradientLab firewall"],
+      ["DefaultDependencies", "no"],
+      ["After", "local-fs.target nss-user-lookup.target"],
+      ["Before", "network-pre.target shutdown.target"],
+      ["Wants", "network-pre.target"],
+      ["Conflicts", "shutdown.target"],
+    ],
+    Service: [
+      ["Type", "oneshot"],
+      ["RemainAfterExit", "yes"],
+      ["ExecStart", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
+      ["ExecReload", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
+    ],
+    Install: [["WantedBy", "sysinit.target"]],
+  });
+}
+
 /** Returns the units that every machine has: journal, verbs, firewall, compressed swap, status page. */
 export function machineUnits(everySeconds: number): UnitFile[] {
   return [
-    unitFile("gradientlab-firewall.service", {
-      Unit: [
-        ["Description", "GradientLab firewall"],
-        ["DefaultDependencies", "no"],
-        ["After", "local-fs.target nss-user-lookup.target"],
-        ["Before", "network-pre.target shutdown.target"],
-        ["Wants", "network-pre.target"],
-        ["Conflicts", "shutdown.target"],
-      ],
-      Service: [
-        ["Type", "oneshot"],
-        ["RemainAfterExit", "yes"],
-        ["ExecStart", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
-        ["ExecReload", "/usr/sbin/nft -f /etc/gradientlab/firewall.nft"],
-      ],
-      Install: [["WantedBy", "sysinit.target"]],
-    }),
+    firewallUnit(),
     unitFile("gradientlab-zram.service", {
       Unit: [["Description", "GradientLab compressed swap in memory"]],
       Service: [

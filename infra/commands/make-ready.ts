@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { parseConfig } from "../config.ts";
 import { checkout, type Home } from "../engine/environment.ts";
 import { stackConfig } from "../engine/stack.ts";
-import { type PlannedGroup, planFleet } from "../plan.ts";
+import { planFleet } from "../plan.ts";
 import { BadInput } from "../problem.ts";
-import type { ProviderPreparation } from "../providers/provider.ts";
+import type { NodeSpec, ProviderPreparation } from "../providers/provider.ts";
 import { findProviders } from "../providers/registry.ts";
 import type { Progress } from "./progress.ts";
 import { surroundingsOf } from "./surroundings.ts";
@@ -20,19 +20,27 @@ export function preparations(env: NodeJS.ProcessEnv): readonly ProviderPreparati
  * where they need nothing. Throws what the preparation throws where this machine lacks something.
  */
 export async function makeReady(place: Home, stack: string, progress: Progress): Promise<void> {
-  const groups = await plannedGroups(place, stack);
+  const machines = await plannedMachines(place, stack);
   for (const preparation of preparations(place.env)) {
-    const nodes = groups.filter(({ provider }) => provider === preparation.provider).flatMap(({ nodes }) => nodes);
-    if (preparation.needed(nodes.map(({ spec }) => spec)))
+    const specs = machines.flatMap(({ provider, spec }) => (provider === preparation.provider ? [spec] : []));
+    if (preparation.needed(specs))
       await progress.step(preparation.name, async (say) => say(await preparation.prepare(say)));
   }
 }
 
-/** A config with mistakes has no groups here: the engine's own run tells of them, all together. */
-async function plannedGroups(place: Home, stack: string): Promise<readonly PlannedGroup[]> {
+/**
+ * Returns the nodes, and the collector's own machine. A config with mistakes has none here: the engine's own run tells of
+ * them, all together.
+ */
+async function plannedMachines(
+  place: Home,
+  stack: string,
+): Promise<readonly { readonly provider: string; readonly spec: NodeSpec }[]> {
   const surroundings = surroundingsOf(place.env);
   try {
-    return planFleet(parseConfig(await stackConfig(place, stack), surroundings), surroundings).groups;
+    const plan = planFleet(parseConfig(await stackConfig(place, stack), surroundings), surroundings);
+    const nodes = plan.groups.flatMap(({ provider, nodes }) => nodes.map(({ spec }) => ({ provider, spec })));
+    return plan.collector === null ? nodes : [...nodes, plan.collector];
   } catch (error) {
     if (error instanceof BadInput) return [];
     throw error;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkout } from "../engine/environment.ts";
-import { agentFile } from "../home.ts";
+import { agentFile, collectorUnitFile } from "../home.ts";
 import { networkServices } from "../network-services.ts";
 import type { Surroundings } from "../plan.ts";
 import { findProviders } from "../providers/registry.ts";
@@ -15,6 +15,10 @@ export function surroundingsOf(env: NodeJS.ProcessEnv): Surroundings {
     workloads: new Map(workloads.map(([name, { descriptor }]) => [name, descriptor])),
     services: new Set(Object.keys(networkServices)),
     arch: process.arch === "arm64" ? "arm64" : "x64",
-    boot: { keys: { operator: [], collector: [] }, agent: () => readFileSync(agentFile(checkout), "utf8") },
+    boot: {
+      keys: { operator: [], collector: [] },
+      agent: () => readFileSync(agentFile(checkout), "utf8"),
+      collectorUnit: () => readFileSync(collectorUnitFile(checkout), "utf8"),
+    },
   };
 }

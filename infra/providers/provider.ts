@@ -130,6 +130,8 @@ export interface ProviderFacts<Options = Readonly<Record<string, unknown>>> {
   readonly ledger: Ledger;
   /** Returns how a node with these options boots and its system, where options decide; else the first of the traits. */
   bootOf?(options: Options): { readonly kind: BootKind; readonly os: OsName };
+  /** The options with which the collector's own machine is made; without them, the usual ones. */
+  readonly machine?: Readonly<Record<string, unknown>>;
   /** Terms to acknowledge; empty where the provider has none. */
   readonly terms: readonly Terms[];
   /** Returns the failure domains of a region in the provider's order; empty where the provider has none. */

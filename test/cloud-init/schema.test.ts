@@ -13,7 +13,7 @@ import {
   nodeDocument,
 } from "../../cloud-init/document.ts";
 import { build } from "../../infra/build.ts";
-import { agentFile } from "../../infra/home.ts";
+import { agentFile, collectorUnitFile } from "../../infra/home.ts";
 import { ExplainedError } from "../../infra/problem.ts";
 import { ensureImage } from "../../infra/providers/local/machine/image.ts";
 import { machineSpec } from "./machine-spec.ts";
@@ -76,8 +76,11 @@ describe("cloud-init itself, as it is in the image that machines boot from", () 
       for (const arch of ["x64", "arm64"] satisfies MachineArch[])
         yield [`${os} on ${arch}`, asUserData(nodeDocument({ ...machineSpec, os, arch, agent }))];
     const { operator } = machineSpec.keys;
-    const host = collectorHostDocument({ hostname: "gl-collector", diskGib: 50, operatorKeys: operator });
-    yield ["the collector's machine", asUserData(host)];
+    const unit = readFileSync(collectorUnitFile(join(import.meta.dirname, "..", "..")), "utf8");
+    for (const os of ["ubuntu-24.04", "debian-12"] satisfies MachineOs[]) {
+      const host = { hostname: "gl-collector", os, arch: "x64", diskGib: 50, operatorKeys: operator, unit } as const;
+      yield [`the collector's machine on ${os}`, asUserData(collectorHostDocument(host))];
+    }
   };
 
   it("takes every document that is rendered, of every operating system and architecture", () => {

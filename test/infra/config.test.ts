@@ -222,8 +222,8 @@ describe("a mistake", () => {
     ],
     [{ phase: "x" }, `phase is "x", which is not one of the phases. Describe it under gradientlab:fleet.phases.`],
     [
-      { collector: { host: { provider: "local", region: "here", size: "process" } } },
-      `collector.host asks for a machine, and the provider local has none. Remove gradientlab:fleet.collector to run the collector here, or write {external: true} where it runs elsewhere.`,
+      { collector: { host: { provider: "shed", region: "barn", size: "box" } } },
+      `collector.host asks for a machine, and the provider shed has none. Remove gradientlab:fleet.collector to run the collector here, or write {external: true} where it runs elsewhere.`,
     ],
     [
       { collector: {} },

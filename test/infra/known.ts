@@ -16,5 +16,6 @@ export const known: Surroundings = {
   boot: {
     keys: { operator: ["ssh-ed25519 AAAAoperator"], collector: ["ssh-ed25519 AAAAcollector"] },
     agent: () => "// The agent's program.\n",
+    collectorUnit: () => "[Service]\nExecStart=/bin/true\n",
   },
 };

@@ -179,5 +179,8 @@ describe("a plan for clouds", () => {
       "oci us-ashburn-1",
     ]);
     expect(plan({ a: oci }).collector).toBeNull();
+    const here = plan({ a: oci }, { collector: { host: { provider: "local", region: "here", size: "machine" } } });
+    expect(here.collector?.spec).toMatchObject({ key: "collector", os: "debian-12", options: { mode: "vm" } });
+    expect(here.collector?.boot.kind).toBe("user-data");
   });
 });

@@ -68,6 +68,7 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     prices: [],
   },
   bootOf: ({ mode }) => (mode === "vm" ? { kind: "user-data", os: "debian-12" } : { kind: "process", os: "host" }),
+  machine: { mode: "vm" },
   terms: [],
   domains: () => [],
   sites: () => [],

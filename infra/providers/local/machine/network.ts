@@ -1,19 +1,15 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { accounts, places } from "../../../../cloud-init/machine/layout.ts";
-import { AgentError, HostKeyRefused } from "../../../../collector/journal/agent.ts";
-import { type Connection, connectThrough } from "../../../../collector/journal/ssh.ts";
 import type { SshKey } from "../../../../collector/journal/ssh-key.ts";
 import type { ServiceInfo } from "../../../../practice/service-info.ts";
+import { connectOnceBooted } from "../../../first-contact.ts";
 import type { Reach } from "../../../inventory.ts";
 import { ExplainedError } from "../../../problem.ts";
 import { hostInside } from "./emulator.ts";
 
 /** Until the answer of a machine that is busy with its first boot is given up. */
 const answerMs = 300_000;
-/** How long a machine may take to let the operator in: it may be booting, on a busy host and in software emulation. */
-const bootMs = 15 * 60_000;
-const retryMs = 1000;
 
 /**
  * Tells a machine its network, by the operator's key and never by user data, because it may hold a secret; where that is
@@ -60,20 +56,6 @@ export async function tellNetwork(
   } finally {
     clearTimeout(deadline);
     end();
-  }
-}
-
-/** Until it has booted, a machine answers nobody, or breaks off, or lets root in only: all of that is tried again. */
-async function connectOnceBooted(to: Extract<Reach, { kind: "ssh" }>, key: SshKey): Promise<Connection> {
-  const deadline = performance.now() + bootMs;
-  for (;;) {
-    try {
-      return await connectThrough(to, key, () => undefined);
-    } catch (error) {
-      if (!(error instanceof AgentError) || error instanceof HostKeyRefused || performance.now() > deadline)
-        throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, retryMs));
   }
 }
 

@@ -38,7 +38,8 @@ import { readService } from "./practice-network.ts";
 
 const Inputs = z.strictObject({
   node: z.strictObject({
-    key: NodeKey,
+    // The collector's own machine is no node, and has no journal.
+    key: NodeKey.or(z.literal("collector")),
     power: z.enum(["on", "off"]),
     revision: z.strictObject({ machine: z.int(), software: z.int() }),
     cpus: z.int().min(1),
@@ -169,6 +170,7 @@ function reachOf({ sshPort, hostKeys }: MachineFile): Extract<Reach, { kind: "ss
 /** Saves the journal where the collector finds it when the node is gone; a machine that does not answer keeps nobody. */
 async function drain(directory: string, machine: MachineFile, { home, say }: Around): Promise<void> {
   const { key, machineId, hostKeys } = machine;
+  if (!NodeKey.safeParse(key).success) return;
   const file = accessKeyFile(home, "collector");
   if (hostKeys === null || !existsSync(file) || !machineRuns(directory)) {
     say(`The journal of ${key} was not saved: its machine is off.`);
