@@ -30,6 +30,10 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   machines: { counts: { MACHINES: "2" }, files: ["test/system/machine.test.ts"] },
   /** What one virtual machine lives through, one thing after the other. */
   "machine-life": { counts: { MACHINE_LIFE: "1", MACHINE_CUTS: "20" }, files: ["test/system/machine-life.test.ts"] },
+  /** The collector's own machine, made and updated by `npm run up`. */
+  "collector-host": { counts: { COLLECTOR_HOST: "1" }, files: ["test/system/collector-host.test.ts"] },
+  /** Recovery's ladder on a virtual machine. */
+  "recovery-machine": { counts: { RECOVERY_MACHINE: "1" }, files: ["test/system/recovery-machine.test.ts"] },
   /** Mutated answers of the practice network. */
   payloads: { counts: { PAYLOADS: "20000" }, files: ["test/collector/networks"] },
   /** Machines of the grant in the examples' phases, gone through on one stack. */

@@ -1,19 +1,21 @@
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { ensureStack, runPulumi, stackExists } from "../engine/stack.ts";
-import { ExplainedError } from "../problem.ts";
+import { ensureStack, runPulumi, stackExists, stackOutput } from "../engine/stack.ts";
+import { BadInput, ExplainedError } from "../problem.ts";
 import { stillRuns } from "../process-identity.ts";
 import { prepare } from "./prepare.ts";
 import { progressOn } from "./progress.ts";
 import { runningStart } from "./running.ts";
 import { saySteps } from "./up.ts";
 
-export const usage = `npm run down [-- --stack <name>]
+export const usage = `npm run down [-- --stack <name>] [--with-evidence]
 
 Removes every node of the stack, after its journal was saved, and ends the collector of a running npm start. The
-evidence that was collected stays.
-  --stack <name>   the stack (dev)
+evidence that was collected stays. A stack whose collector has a machine of its own is removed only when told so:
+the evidence lies on that machine.
+  --stack <name>    the stack (dev)
+  --with-evidence   the collector's own machine too, with its database
 `;
 
 /** How long a running start may take to read the last journals and stop. */
@@ -21,12 +23,24 @@ const stopMs = 30_000;
 
 /** Removes the fleet. Returns 0. Throws what the engine said where it failed. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { stack: { type: "string", default: "dev" } } });
+  const { values } = parseArgs({
+    args: [...args],
+    options: { stack: { type: "string", default: "dev" }, "with-evidence": { type: "boolean", default: false } },
+  });
   const progress = progressOn(process.stderr);
   const place = await prepare(progress, ["engine"]);
   await progress.step("fleet", async (say) => {
     say("removing it");
     if (!(await stackExists(place, values.stack))) return say("there is none");
+    if (!values["with-evidence"] && (await stackOutput(place, values.stack, "collector")) !== undefined)
+      throw new BadInput("The command", [
+        {
+          path: "--with-evidence",
+          value: undefined,
+          message: "The stack has the collector's own machine, and what was collected lies in its database.",
+          fix: "Take a backup as docs/operating.md says, then: npm run down -- --with-evidence",
+        },
+      ]);
     await ensureStack(place, values.stack);
     const destroy = ["destroy", "--yes", "--skip-preview", "--color", "never", "--stack", values.stack];
     const { code, output } = await runPulumi(place, destroy, { onLine: saySteps(say) });

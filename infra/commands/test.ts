@@ -79,7 +79,9 @@ async function preparePrograms(progress: Progress): Promise<void> {
 async function needMachines(filters: readonly string[]): Promise<boolean> {
   const files = (await readdir(join(checkout, "test"), { recursive: true }))
     .map((file) => join("test", file))
-    .filter((file) => /^test\/(system\/machine|cloud-init\/schema)[\w-]*\.test\.ts$/.test(file));
+    .filter((file) =>
+      /^test\/(system\/(machine|collector-host|recovery-machine)|cloud-init\/schema)[\w-]*\.test\.ts$/.test(file),
+    );
   return filters.length === 0 || files.some((file) => filters.some((filter) => file.includes(filter)));
 }
 

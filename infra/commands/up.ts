@@ -16,6 +16,7 @@ import { writePlacements } from "../engine/stack-file.ts";
 import { searchPlacement } from "../placement-search.ts";
 import { type FleetPlan, planFleet } from "../plan.ts";
 import { BadInput, ExplainedError } from "../problem.ts";
+import { bringCollector } from "./bring-collector.ts";
 import { readInventory } from "./deployed.ts";
 import { makeReady } from "./make-ready.ts";
 import { prepare } from "./prepare.ts";
@@ -27,7 +28,8 @@ export const usage = `npm run up [-- --stack <name>] [--for 6h]
 Makes the fleet as the stack's config says. It first looks at what is really there, so that a node whose machine or
 processes are gone comes back, and one that its provider keeps as failed is asked for again. Where a provider has no
 room for a machine, the next domain or machine type is written into the config and tried, once a minute at most, with
-growing pauses; each try is a line in attempts.jsonl.
+growing pauses; each try is a line in attempts.jsonl. Where the config gives the collector a machine of its own, that
+machine then gets this checkout's release, the inventory, keys and settings, as far as it has others.
   --stack <name>   the stack (dev)
   --for <time>     how long to look for room, such as 6h, 90m or 45s (6h); 0s tries once
 `;
@@ -43,9 +45,9 @@ export async function main(args: readonly string[]): Promise<number> {
   const place = await prepare(progress, ["engine", "browser"]);
   await bringUp(place, progress, values.stack, { forMs });
   const { nodes } = await readInventory(place.home);
-  process.stdout.write(
-    `${nodes.length} ${nodes.length === 1 ? "node" : "nodes"} in the fleet. npm start shows them.\n`,
-  );
+  const page = await bringCollector(place, progress, values.stack);
+  const count = `${nodes.length} ${nodes.length === 1 ? "node" : "nodes"} in the fleet.`;
+  process.stdout.write(page === null ? `${count} npm start shows them.\n` : `${count} ${page}\n`);
   return 0;
 }
 

@@ -102,6 +102,17 @@ export async function stackConfig(
   );
 }
 
+/** Returns one output of the stack as the engine last knew it; `undefined` where the stack has none of that name. */
+export async function stackOutput(
+  place: Home,
+  stack: string,
+  name: string,
+  folder: string = checkout,
+): Promise<unknown> {
+  const text = await mustRun(place, ["stack", "output", "--json", "--stack", stack], { folder });
+  return z.record(z.string(), z.unknown()).parse(JSON.parse(text))[name];
+}
+
 const Exported = z.object({
   deployment: z.object({
     resources: z
