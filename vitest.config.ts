@@ -3,9 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Virtual machines take many minutes without hardware's help: they are suites of the full tier only.
+    // What a virtual machine lives through takes many minutes without hardware's help: suites of the full tier only.
     exclude: [
-      ...(process.env.MACHINES === undefined ? ["test/system/machine.test.ts"] : []),
       ...(process.env.COLLECTOR_HOST === undefined ? ["test/system/collector-host.test.ts"] : []),
       ...(process.env.RECOVERY_MACHINE === undefined ? ["test/system/recovery-machine.test.ts"] : []),
       ...(process.env.MACHINE_LIFE === undefined ? ["test/system/machine-life.test.ts"] : []),

@@ -18,7 +18,7 @@ import { type Heartbeat, heartbeatsOf } from "../practice/network-process.ts";
 const waitMs = 30 * 60_000;
 
 describe("virtual machines that pulumi up makes", () => {
-  const keys = Array.from({ length: Number(process.env.MACHINES) }, (_, slot) => `vm/${slot}`);
+  const keys = Array.from({ length: Number(process.env.MACHINES ?? 2) }, (_, slot) => `vm/${slot}`);
   let lacking: string | null = null;
   let project: Project;
   let collector: CollectorProcess | undefined;
@@ -43,7 +43,7 @@ describe("virtual machines that pulumi up makes", () => {
         workload: "sentry",
         network: "practice",
         count,
-        options: { mode: "vm", everySeconds: 20 },
+        options: { mode: "vm", everySeconds: 30 },
       },
     });
 
