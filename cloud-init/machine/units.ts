@@ -20,8 +20,11 @@ function unitFile(name: string, sections: Readonly<Record<string, Section>>): Un
 
 const agent = `/usr/bin/node --max-semi-space-size=1 ${places.agent}`;
 
-/** A service of the agent: it writes in the node's folder and nowhere else. */
-const asAgent: Section = [
+/**
+ * A service of the agent: it writes in the node's folder and nowhere else. Where root has filled the disk to the last block
+ * that is kept for root, what the journal gives back of its reserve is given to no other account without the right to it.
+ */
+const asAgent = (...rights: readonly string[]): Section => [
   ["User", accounts.agent],
   ["Group", accounts.agent],
   ["SupplementaryGroups", "systemd-journal"],
@@ -31,6 +34,8 @@ const asAgent: Section = [
   ["ReadWritePaths", places.node],
   ["ProtectHome", "yes"],
   ["PrivateTmp", "yes"],
+  ["AmbientCapabilities", ["CAP_SYS_RESOURCE", ...rights].join(" ")],
+  ["CapabilityBoundingSet", ["CAP_SYS_RESOURCE", ...rights].join(" ")],
   ["MemoryMax", "160M"],
   // On the smallest machines a boot leaves a program that starts for half a second elsewhere a hundredth of a processor.
   ["TimeoutStartSec", "300"],
@@ -75,7 +80,7 @@ export function machineUnits(everySeconds: number): UnitFile[] {
         ["Description", "GradientLab journal: the machine booted"],
         ["After", "local-fs.target systemd-tmpfiles-setup.service"],
       ],
-      Service: [["Type", "oneshot"], ["RemainAfterExit", "yes"], ["ExecStart", `${agent} hook boot`], ...asAgent],
+      Service: [["Type", "oneshot"], ["RemainAfterExit", "yes"], ["ExecStart", `${agent} hook boot`], ...asAgent()],
       Install: [["WantedBy", "multi-user.target"]],
     }),
     unitFile("gradientlab-event@.service", {
@@ -83,7 +88,7 @@ export function machineUnits(everySeconds: number): UnitFile[] {
         ["Description", "GradientLab journal: %i"],
         ["After", "gradientlab-boot.service"],
       ],
-      Service: [["Type", "oneshot"], ["ExecStart", `${agent} hook %i`], ...asAgent],
+      Service: [["Type", "oneshot"], ["ExecStart", `${agent} hook %i`], ...asAgent()],
     }),
     unitFile("gradientlab-agent.service", {
       Unit: [
@@ -93,11 +98,9 @@ export function machineUnits(everySeconds: number): UnitFile[] {
       Service: [
         ["Type", "oneshot"],
         ["ExecStart", `${agent} sample`],
-        // The proportional memory of another account's processes is shown to whoever may trace them.
-        ["AmbientCapabilities", "CAP_SYS_PTRACE"],
-        ["CapabilityBoundingSet", "CAP_SYS_PTRACE"],
         ["Nice", "5"],
-        ...asAgent,
+        // The proportional memory of another account's processes is shown to whoever may trace them.
+        ...asAgent("CAP_SYS_PTRACE"),
       ],
     }),
     unitFile("gradientlab-agent.timer", {
