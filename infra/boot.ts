@@ -71,12 +71,14 @@ export function bootOf(spec: NodeSpec, { facts, descriptor, parts }: BootOf): Bo
 }
 
 /**
- * Returns why nodes like `sample`, the longest-named of its architecture in a group, cannot boot: a workload that is described for another
- * kind of boot than the provider has, keys that are missing, a document over the provider's limit.
+ * Returns why nodes like `sample`, the longest-named of its architecture in a group, cannot boot: processes for another
+ * architecture than `arch`, this machine's, a workload that is described for another kind of boot than the provider has,
+ * keys that are missing, a document over the provider's limit.
  */
 export function bootProblems(
   sample: NodeSpec | undefined,
   path: string,
+  arch: NodeSpec["arch"],
   { facts, descriptor, parts }: BootOf,
 ): Problem[] {
   const problem = (at: string, value: unknown, message: string, fix: string): Problem => ({
@@ -86,7 +88,18 @@ export function bootProblems(
     fix,
   });
   const { kind, os } = bootChoice(facts, sample?.options ?? {});
-  if (sample === undefined || kind === "process") return [];
+  if (sample === undefined) return [];
+  if (kind === "process")
+    return sample.arch === arch
+      ? []
+      : [
+          problem(
+            `${path}.size`,
+            sample.size,
+            `is ${quoted(sample.size)}, a machine of ${sample.arch}, and processes run on this one's ${arch}.`,
+            "Choose another size, or virtual machines where the provider has an option for them.",
+          ),
+        ];
   if (descriptor.machine === undefined)
     return [
       problem(

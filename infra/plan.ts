@@ -223,7 +223,7 @@ function planGroup(
   // The last of each architecture stands for all of it: of a group's nodes, only that and the key's length differ.
   const last = new Map(nodes.map(({ spec }) => [spec.arch, spec]));
   const problems = (last.size === 0 ? [undefined] : [...last.values()]).flatMap((sample) =>
-    bootProblems(sample, path, booting),
+    bootProblems(sample, path, around.arch, booting),
   );
   // Keys that are missing are so for every architecture.
   for (const problem of problems)

@@ -28,6 +28,11 @@ export const fullCounts: Readonly<Record<string, FullCount>> = {
   "journal-torture": { counts: { GRADIENTLAB_TORTURE: "200" }, files: ["test/cloud-init/journal.test.ts"] },
   /** Virtual machines that one stack makes at once. */
   machines: { counts: { MACHINES: "2" }, files: ["test/system/machine.test.ts"] },
+  /** One of another architecture, in software. */
+  "machines-arm64": {
+    counts: { MACHINES: "1", MACHINE_SIZE: "machine-arm64" },
+    files: ["test/system/machine.test.ts"],
+  },
   /** What one virtual machine lives through, one thing after the other. */
   "machine-life": { counts: { MACHINE_LIFE: "1", MACHINE_CUTS: "20" }, files: ["test/system/machine-life.test.ts"] },
   /** The collector's own machine, made and updated by `npm run up`. */

@@ -13,7 +13,7 @@ import { agentFile } from "../../infra/home.ts";
 import { ExplainedError } from "../../infra/problem.ts";
 import { type ProcessIdentity, stillRuns } from "../../infra/process-identity.ts";
 import { hostInside } from "../../infra/providers/local/machine/emulator.ts";
-import { ensureImage, type Image } from "../../infra/providers/local/machine/image.ts";
+import { ensureImage, hostArch, type Image } from "../../infra/providers/local/machine/image.ts";
 import { awaitHostKeys, makeMachine, startMachine, stopMachine } from "../../infra/providers/local/machine/machine.ts";
 import { tellNetwork } from "../../infra/providers/local/machine/network.ts";
 import type { ServiceInfo } from "../../practice/service-info.ts";
@@ -99,7 +99,7 @@ async function bootOnce(image: Image, { machines, byHand }: { machines: number; 
     for (const [slot, directory] of directories.entries())
       await makeMachine(
         directory,
-        { key: `boot/${slot}`, machineId: randomUUID(), revision: machineSpec.revision, ...size },
+        { key: `boot/${slot}`, machineId: randomUUID(), revision: machineSpec.revision, arch: hostArch, ...size },
         documentOf(home, `boot/${slot}`),
         from,
         images,

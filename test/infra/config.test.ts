@@ -159,7 +159,10 @@ describe("a mistake", () => {
     ],
     [{ network: undefined }, `${root}.network is missing. Write the network's name, or null for none.`],
     [{ region: "yard" }, `${root}.region is "yard", which is not a region of local. Choose one of: here.`],
-    [{ size: "small" }, `${root}.size is "small", which is not a size of local. Choose one of: machine, process.`],
+    [
+      { size: "small" },
+      `${root}.size is "small", which is not a size of local. Choose one of: machine, machine-arm64, process.`,
+    ],
     [
       { size: { shape: "process", cpus: 0, memoryGib: 1, diskGib: 1 } },
       `${root}.size.cpus is 0. Write a whole number from 1 to 256.`,

@@ -117,6 +117,16 @@ describe("a plan that cannot be", () => {
     ]);
   });
 
+  it("is refused where processes would run on another processor than this machine's", () => {
+    const emulated = { ...pulse, workload: "sentry", size: "machine-arm64" };
+    expect(refusals(plan({ home: emulated }))).toEqual([
+      `${path}.size is "machine-arm64", a machine of arm64, and processes run on this one's x64. Choose another size, or virtual machines where the provider has an option for them.`,
+    ]);
+    const { nodes, refusals: none } = plan({ home: { ...emulated, options: { mode: "vm" } } });
+    expect(none).toEqual([]);
+    expect(nodes[0]?.record.arch).toBe("arm64");
+  });
+
   it("is refused where a cloud's account is not named, and not where the cloud has no machine", () => {
     const far = { provider: "gcp", region: "us-central1", size: "e2-micro", workload: "sentry", network: null };
     expect(refusals(plan({ home: { ...far, count: 2 } }))).toEqual([

@@ -39,7 +39,7 @@ describe("virtual machines that pulumi up makes", () => {
   const configure = (count: number): void =>
     project.configure({
       vm: {
-        size: "machine",
+        size: process.env.MACHINE_SIZE ?? "machine",
         workload: "sentry",
         network: "practice",
         count,

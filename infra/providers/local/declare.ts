@@ -20,8 +20,8 @@ export const declarations: ProviderDeclare = {
   declare(parent, spec, boot, _site, service) {
     const { key, workload, network, power, revision, options } = spec;
     if (boot.kind === "user-data") {
-      const { cpus, memoryMib, diskGib } = spec;
-      const node = { key, power, revision, cpus, memoryMib, diskGib };
+      const { arch, cpus, memoryMib, diskGib } = spec;
+      const node = { key, power, revision, arch, cpus, memoryMib, diskGib };
       const args = { node, userData: boot.text, network };
       const { machineId, reach } = new MachineNode(
         key,

@@ -44,6 +44,12 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
     shapes: {
       process: { arch: "host", counts: {}, source: "measured on this project", checkedOn: "2026-11-21" },
       machine: { arch: "host", counts: {}, source: "the smallest machines of the clouds", checkedOn: "2026-11-21" },
+      "machine-arm64": {
+        arch: "arm64",
+        counts: {},
+        source: "the smallest machines of the clouds",
+        checkedOn: "2026-11-28",
+      },
     },
     sizes: {
       process: {
@@ -61,6 +67,14 @@ export const facts: ProviderFacts<z.infer<typeof Options>> = {
         diskGib: 8,
         source: "the smallest machines of the clouds",
         checkedOn: "2026-11-21",
+      },
+      "machine-arm64": {
+        shapes: ["machine-arm64"],
+        cpus: 1,
+        memoryMib: 1024,
+        diskGib: 8,
+        source: "the smallest machines of the clouds",
+        checkedOn: "2026-11-28",
       },
     },
     limits: [],

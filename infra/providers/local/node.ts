@@ -34,6 +34,7 @@ export interface MachineNodeArgs {
     readonly key: string;
     readonly power: "on" | "off";
     readonly revision: { readonly machine: number; readonly software: number };
+    readonly arch: "x64" | "arm64";
     readonly cpus: number;
     readonly memoryMib: number;
     readonly diskGib: number;

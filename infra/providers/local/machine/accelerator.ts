@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { bootId } from "../../../process-identity.ts";
-import type { Image } from "./image.ts";
+import { hostArch, type Image } from "./image.ts";
 
 /** What runs a machine's instructions: the processor itself, or software. */
 export type Accelerator = "kvm" | "tcg";
@@ -46,11 +46,11 @@ function readKnown(file: string): Known | undefined {
 }
 
 function guestRuns(emulator: string, { kernel }: Image): Promise<boolean> {
-  const console = process.arch === "arm64" ? "ttyAMA0" : "ttyS0";
+  const console = hostArch === "arm64" ? "ttyAMA0" : "ttyS0";
   const child = spawn(
     emulator,
     [
-      ...["-machine", process.arch === "arm64" ? "virt" : "q35", "-accel", "kvm", "-cpu", "host", "-m", "256"],
+      ...["-machine", hostArch === "arm64" ? "virt" : "q35", "-accel", "kvm", "-cpu", "host", "-m", "256"],
       ...["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", kernel],
       ...["-append", `console=${console} panic=-1`],
     ],

@@ -1,9 +1,10 @@
+import type { MachineArch } from "../../../../cloud-init/document.ts";
 import type { Accelerator } from "./accelerator.ts";
 import type { Image } from "./image.ts";
 
 /** All that decides how a machine's emulator is started. Paths without a folder are relative to the machine's. */
 export interface EmulatedMachine {
-  readonly arch: "x64" | "arm64";
+  readonly arch: MachineArch;
   readonly accelerator: Accelerator;
   readonly cpus: number;
   readonly memoryMib: number;

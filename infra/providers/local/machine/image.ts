@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import type { MachineArch } from "../../../../cloud-init/document.ts";
 import { lockWhenFree } from "../../../engine/lock.ts";
 import { ensurePrograms, type Needed, runLoudly } from "../../../packages.ts";
 import { ExplainedError } from "../../../problem.ts";
@@ -16,18 +17,43 @@ export interface Image {
   readonly kernel: string;
 }
 
-/** The architecture of this machine in the words of its parts. */
+/** The architecture of this machine. */
+export const hostArch: MachineArch = process.arch === "arm64" ? "arm64" : "x64";
+
+/** An architecture in the words of its parts. */
 interface Platform {
   readonly debian: string;
   readonly emulator: string;
   readonly emulatorPackage: string;
+  /** What runs its programs on another architecture, and the kernel's rule of how they are known: binfmt_misc. */
+  readonly interpreter: string;
+  readonly programs: string;
 }
 
-/** Returns what machines of this architecture are built with and run by. */
-export function platformOf(arch: string): Platform {
-  return arch === "arm64"
-    ? { debian: "arm64", emulator: "qemu-system-aarch64", emulatorPackage: "qemu-system-arm" }
-    : { debian: "amd64", emulator: "qemu-system-x86_64", emulatorPackage: "qemu-system-x86" };
+/** The first 20 bytes of a program for Linux of 64 bits, low byte first, for this kind of processor, and which count. */
+const programsFor = (processor: string): string =>
+  String.raw`\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00${processor}\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff`;
+
+const platforms: Readonly<Record<MachineArch, Platform>> = {
+  x64: {
+    debian: "amd64",
+    emulator: "qemu-system-x86_64",
+    emulatorPackage: "qemu-system-x86",
+    interpreter: "qemu-x86_64-static",
+    programs: programsFor(String.raw`\x3e`),
+  },
+  arm64: {
+    debian: "arm64",
+    emulator: "qemu-system-aarch64",
+    emulatorPackage: "qemu-system-arm",
+    interpreter: "qemu-aarch64-static",
+    programs: programsFor(String.raw`\xb7`),
+  },
+};
+
+/** Returns the program that emulates machines of an architecture. */
+export function emulatorOf(arch: MachineArch): string {
+  return platforms[arch].emulator;
 }
 
 /**
@@ -191,8 +217,35 @@ mke2fs -q -t ext4 -L root -d root disk.raw ${diskGib}G
 rm -rf root
 `;
 
+/**
+ * Runs `$@` where programs of another architecture run too: the kernel hands those that rule `$1` knows to `$2`. Root has a
+ * user namespace of its own for that, with all of its accounts: so the rule is nobody else's, and goes with it.
+ */
+const amongForeign = `set -eu
+rule=$1
+interpreter=$2
+shift 2
+talk=$(mktemp -d)
+trap 'rm -r "$talk"' EXIT
+mkfifo "$talk/made" "$talk/mapped"
+unshare --user --mount sh -euc '
+echo > "$1/made"
+read -r _ < "$1/mapped"
+mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+printf ":gradientlab:M::%s:%s:OCF" "$2" "$3" > /proc/sys/fs/binfmt_misc/register
+shift 3
+exec setpriv --reuid=0 --regid=0 --clear-groups --pdeathsig=TERM "$@"' sh "$talk" "$rule" "$interpreter" "$@" &
+read -r _ < "$talk/made"
+echo 0 0 65536 > "/proc/$!/uid_map"
+echo 0 0 65536 > "/proc/$!/gid_map"
+echo > "$talk/mapped"
+wait $!
+`;
+
 /** What building an image depends on; tests give their own. */
 export interface ImageOptions {
+  /** That of the machines; this machine's where it is not given. */
+  readonly arch?: MachineArch;
   readonly cache?: string;
   /** Hears every line of what installs and builds. */
   readonly say?: (line: string) => void;
@@ -203,21 +256,22 @@ export interface ImageOptions {
 
 /**
  * Returns the image for machines on this one, built from Debian 12's packages where the cache has none of this recipe:
- * some two minutes and 2 GB of disk. Two processes never build at once. Throws `no-program` or
+ * some two minutes and 2 GB of disk, for another architecture than this machine's a quarter of an hour. Two processes never build at once. Throws `no-program` or
  * `no-machines` in one sentence where this machine lacks something for it, `no-image` with the builder's last words where it failed.
  */
 export async function ensureImage({
+  arch = hostArch,
   cache = imageCache(),
   say = () => undefined,
   begins = () => undefined,
   signal,
 }: ImageOptions = {}): Promise<Image> {
-  const platform = platformOf(process.arch);
+  const platform = platforms[arch];
   const id = imageId(platform);
   const folder = join(cache, id);
   const image = { id, disk: join(folder, "disk.raw"), kernel: join(folder, "vmlinuz") };
   const root = process.getuid?.() === 0;
-  await ensurePrograms("Virtual machines", programsOf(platform, root), say);
+  await ensurePrograms("Virtual machines", programsOf(arch, root), say);
   if (existsSync(folder)) return image;
   if (!root)
     throw new ExplainedError(
@@ -230,7 +284,7 @@ export async function ensureImage({
   try {
     if (existsSync(folder)) return image;
     begins("The image that virtual machines boot from is being built, once: that takes minutes.");
-    await buildImage(platform, folder, say, signal);
+    await buildImage(arch, folder, say, signal);
     return image;
   } finally {
     release();
@@ -249,11 +303,12 @@ function imageCache(): string {
 }
 
 async function buildImage(
-  { debian }: Platform,
+  arch: MachineArch,
   folder: string,
   say: (line: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  const { debian, interpreter, programs } = platforms[arch];
   const part = `${folder}.part`;
   await rm(part, { recursive: true, force: true });
   await mkdir(part);
@@ -265,9 +320,12 @@ async function buildImage(
     const words = ["--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"];
     words.push(`--architectures=${debian}`, `--include=${packages}`);
     const hook = `--customize-hook=${join(part, "finish")} "$1" ${debian}`;
-    await step(["mmdebstrap", ...words, hook, "bookworm", join(part, "root")], part, say, signal);
+    const builder = ["mmdebstrap", ...words, hook, "bookworm", join(part, "root")];
+    const foreign = ["sh", "-c", amongForeign, "sh", programs, `/usr/bin/${interpreter}`];
+    const among = arch === hostArch ? builder : [...foreign, ...builder, "--skip=check/qemu"];
+    await step("mmdebstrap", among, part, say, signal);
     say("writing the disk");
-    await step(["sh", "-c", pack], part, say, signal);
+    await step("mke2fs", ["sh", "-c", pack], part, say, signal);
     await rm(join(part, "finish"));
     await rename(part, folder);
   } catch (error) {
@@ -277,6 +335,7 @@ async function buildImage(
 }
 
 async function step(
+  name: string,
   argv: readonly string[],
   cwd: string,
   say: (line: string) => void,
@@ -292,7 +351,7 @@ async function step(
   if (end === null) return;
   throw new ExplainedError(
     "no-image",
-    `The image for virtual machines could not be built: ${argv[0]} ended (${end}). It said: ${last}`,
+    `The image for virtual machines could not be built: ${name} ended (${end}). It said: ${last}`,
     "It needs Debian's packages from deb.debian.org; run it again when they can be reached.",
   );
 }
@@ -302,11 +361,13 @@ const builders: readonly Needed[] = [
   { program: "mke2fs", package: "e2fsprogs" },
 ];
 
-function programsOf({ emulator, emulatorPackage }: Platform, root: boolean): readonly Needed[] {
+function programsOf(arch: MachineArch, root: boolean): readonly Needed[] {
+  const { emulator, emulatorPackage, interpreter } = platforms[arch];
   return [
     { program: emulator, package: emulatorPackage },
     { program: "qemu-img", package: "qemu-utils" },
     { program: "genisoimage", package: "genisoimage" },
     ...(root ? builders : []),
+    ...(root && arch !== hostArch ? [{ program: interpreter, package: "qemu-user-static" }] : []),
   ];
 }

@@ -11,7 +11,7 @@ import { identityOf, type ProcessIdentity, stillRuns } from "../../../process-id
 import { findAccelerator } from "./accelerator.ts";
 import { hasSetUp, hostKeysOn, lastWords } from "./console.ts";
 import { emulatorWords, machineFiles } from "./emulator.ts";
-import { type Image, platformOf } from "./image.ts";
+import { emulatorOf, hostArch, type Image } from "./image.ts";
 import { monitorCommand } from "./qmp.ts";
 
 /** A machine as it stands in its folder. Its disk and this file are what it is: as long as they are there, it lives. */
@@ -20,6 +20,7 @@ export const MachineFile = z.strictObject({
   key: z.string(),
   machineId: z.uuid(),
   revision: z.strictObject({ machine: z.int(), software: z.int() }),
+  arch: z.enum(["x64", "arm64"]).default(hostArch),
   cpus: z.int().min(1),
   memoryMib: z.int().min(256),
   diskGib: z.int().min(6),
@@ -107,11 +108,11 @@ export async function startMachine(directory: string, images: string): Promise<M
   let machine = readMachine(directory);
   if (machine === undefined) throw new Error(`${directory} holds no machine.`);
   if (machineRuns(directory)) return machine;
-  const { emulator } = platformOf(process.arch);
+  const emulator = emulatorOf(machine.arch);
   const image = imageIn(images, machine.image);
-  const accelerator = await findAccelerator(emulator, image, images);
+  const accelerator = machine.arch === hostArch ? await findAccelerator(emulator, image, images) : "tcg";
   for (let tries = 1; ; tries++) {
-    const words = emulatorWords({ ...machine, arch: process.arch === "arm64" ? "arm64" : "x64", accelerator, image });
+    const words = emulatorWords({ ...machine, accelerator, image });
     const said = await launch(directory, [emulator, ...words]);
     if (said === null) return machine;
     // Another program took the port while the machine was off.

@@ -19,7 +19,7 @@ import {
   unknownValue,
 } from "../../../plugin/resource.ts";
 import { ExplainedError } from "../../../problem.ts";
-import { ensureImage } from "../machine/image.ts";
+import { ensureImage, hostArch } from "../machine/image.ts";
 import {
   awaitHostKeys,
   awaitSetUp,
@@ -42,6 +42,7 @@ const Inputs = z.strictObject({
     key: NodeKey.or(z.literal("collector")),
     power: z.enum(["on", "off"]),
     revision: z.strictObject({ machine: z.int(), software: z.int() }),
+    arch: z.enum(["x64", "arm64"]),
     cpus: z.int().min(1),
     memoryMib: z.int().min(256),
     diskGib: z.int().min(6),
@@ -75,10 +76,11 @@ export const machineNode: Resource<Inputs> = {
 
   difference(before, wanted) {
     const { node: old, network, service } = before as Partial<Inputs>;
-    const node = changedFields(old ?? {}, wanted.node).map((name) => `node.${name}`);
+    // Machines that were made before this one's architecture could be chosen have this machine's.
+    const node = changedFields({ arch: hostArch, ...old }, wanted.node).map((name) => `node.${name}`);
     const told = changedFields({ network, service }, { network: wanted.network, service: wanted.service });
-    // Another network is another node on it: it gets a machine of its own.
-    const another = [...node, ...told].filter((name) => ["node.key", "network"].includes(name));
+    // Another network is another node on it: it gets a machine of its own. Another processor is another machine.
+    const another = [...node, ...told].filter((name) => ["node.key", "node.arch", "network"].includes(name));
     return { updates: [...node, ...told].filter((name) => !another.includes(name)), replaces: another };
   },
 
@@ -128,17 +130,17 @@ export const machineNode: Resource<Inputs> = {
 
 /** Brings the machine to what is wanted, on or off, and returns the resource's outputs. */
 async function settle({ node, userData, network, service }: Inputs, { home, show }: Around): Promise<Properties> {
-  const { key, power, revision, cpus, memoryMib, diskGib } = node;
+  const { key, power, revision, arch, cpus, memoryMib, diskGib } = node;
   const directory = folderOf(home, key);
   const images = imagesIn(home);
   const before = readMachine(directory);
   if (before === undefined) {
     // What a run that was cut left behind is no machine yet.
     await rm(directory, { recursive: true, force: true });
-    const wanted = { key, machineId: randomUUID(), revision, cpus, memoryMib, diskGib };
-    await makeMachine(directory, wanted, userData, await ensureImage({ begins: show }), images);
+    const wanted = { key, machineId: randomUUID(), revision, arch, cpus, memoryMib, diskGib };
+    await makeMachine(directory, wanted, userData, await ensureImage({ arch, begins: show }), images);
   } else {
-    const wanted = { key, machineId: before.machineId, revision, cpus, memoryMib, diskGib };
+    const wanted = { key, machineId: before.machineId, revision, arch, cpus, memoryMib, diskGib };
     const resized = cpus !== before.cpus || memoryMib !== before.memoryMib || diskGib !== before.diskGib;
     if ((power === "off" || resized) && machineRuns(directory)) {
       await awaitSetUp(directory, firstBootMs);
