@@ -76,7 +76,8 @@ const Group = strictly(
           description: "Raise it to make each machine of the group anew, the old one first.",
         }),
         software: wholeNumber(1, 1_000_000).meta({
-          description: "Recorded with each node; on a machine that exists, raising it changes nothing else yet.",
+          description:
+            "Recorded with each node. On a virtual machine that exists, raising it brings this checkout's agent; on other nodes that exist it changes nothing else yet.",
         }),
       },
       "{machine, software}",

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Probe, ProcessUnit } from "../workloads/descriptor.ts";
 
 /** What the agent needs of `node.json`; the file may hold more. */
@@ -104,6 +104,19 @@ export function writeJson(file: string, value: unknown): void {
   const part = `${file}.${process.pid}.part`;
   writeFileSync(part, `${JSON.stringify(value)}\n`, { mode: 0o600 });
   renameSync(part, file);
+}
+
+/** Writes a file that is on disk before it has its name: a power cut leaves the old one or the new one, and none empty. */
+export function writeSynced(file: string, content: string | Uint8Array, mode: number): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
+  const fd = openSync(`${file}.part`, "w", mode);
+  try {
+    writeFileSync(fd, content);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${file}.part`, file);
 }
 
 /** Makes the folders that a node keeps its own things in, for its owner only. */

@@ -8,6 +8,7 @@ import { askedOver } from "./command.ts";
 import { LockBusy } from "./flock.ts";
 import { type NodeFile, nodePaths, readJson, type UnitsFile } from "./folder.ts";
 import { hookEvent } from "./hook.ts";
+import { installAgent } from "./install.ts";
 import { appendToJournal, type Cursor, journalExtent, readJournal } from "./journal.ts";
 import { lineVersion, type NodeEvent } from "./line.ts";
 import { lockIsHeld } from "./liveness.ts";
@@ -167,6 +168,12 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
     const services = node.units.map(({ name }) => serviceOf(name));
     // What does not run yet finds its network when it is started.
     print(setUpNetwork(directory, JSON.parse(readFileSync(0, "utf8")), () => systemctl("try-restart", ...services)));
+  },
+
+  /** Of root only, by the operator's hand: puts the agent on standard input in this one's place, as JSON with its revision. */
+  install(directory, words) {
+    noMore(words);
+    print(installAgent(directory, JSON.parse(readFileSync(0, "utf8")), agentVersion));
   },
 
   /** Of the supervisor only: appends an event line. */

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { accounts, places } from "../machine/layout.ts";
 import { browserPolicy, updateManifest } from "../workloads/sentry/policy.ts";
-import { nodePaths, readJson } from "./folder.ts";
+import { nodePaths, readJson, writeSynced } from "./folder.ts";
 
 /** What a machine is told of its network, once it runs and over SSH: it may hold a secret. */
 export interface NetworkSetup {
@@ -36,10 +36,10 @@ export function setUpNetwork(
   mkdirSync(places.extension, { recursive: true, mode: 0o755 });
   if (extension !== null) {
     const crx = join(places.extension, `${extension.id}-${extension.version}.crx`);
-    write(crx, Buffer.from(extension.crx, "base64"), 0o644);
-    write(join(places.extension, "updates.xml"), updateManifest(extension, crx), 0o644);
+    writeSynced(crx, Buffer.from(extension.crx, "base64"), 0o644);
+    writeSynced(join(places.extension, "updates.xml"), updateManifest(extension, crx), 0o644);
   }
-  write(places.policy, `${JSON.stringify(browserPolicy({ extension, settings }, places.extension))}\n`, 0o640);
+  writeSynced(places.policy, `${JSON.stringify(browserPolicy({ extension, settings }, places.extension))}\n`, 0o640);
   execFileSync("chgrp", [accounts.browser, places.policy]);
   const known = {
     name,
@@ -47,10 +47,10 @@ export function setUpNetwork(
     ...(stun === undefined ? {} : { stun }),
     extension: extension === null ? null : { id: extension.id, version: extension.version },
   };
-  write(nodePaths(directory).network, `${JSON.stringify(known)}\n`, 0o644);
+  writeSynced(nodePaths(directory).network, `${JSON.stringify(known)}\n`, 0o644);
   restart();
   // Last: where the power goes before, all of it is done once more.
-  write(nodePaths(directory).told, `${JSON.stringify(sum)}\n`, 0o600);
+  writeSynced(nodePaths(directory).told, `${JSON.stringify(sum)}\n`, 0o600);
   return { ...told, news: true };
 }
 
@@ -68,17 +68,4 @@ function checked(value: unknown): NetworkSetup {
   if (typeof crx !== "string" || Buffer.from(crx, "base64").toString("latin1", 0, 4) !== "Cr24")
     throw wrong("extension is not a CRX file in base64.");
   return { name, origin, ...(stun === undefined ? {} : { stun }), extension: { id, version, crx }, settings };
-}
-
-/** On disk before it has its name: a power cut leaves no empty file behind. */
-function write(file: string, content: string | Uint8Array, mode: number): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
-  const fd = openSync(`${file}.part`, "w", mode);
-  try {
-    writeFileSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(`${file}.part`, file);
 }

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +17,7 @@ import { changesOf, listeningIn, loginEvents, securityUpdatesIn } from "../../cl
 import { askedOver } from "../../cloud-init/agent/command.ts";
 import { type ActionDone, type NodeFile, nodePaths, readJson } from "../../cloud-init/agent/folder.ts";
 import { hookEvent } from "../../cloud-init/agent/hook.ts";
+import { installAgent } from "../../cloud-init/agent/install.ts";
 import { statusPage } from "../../cloud-init/agent/status-page.ts";
 import { unitIn } from "../../cloud-init/agent/systemd.ts";
 import { serviceOf } from "../../cloud-init/machine/layout.ts";
@@ -51,6 +61,7 @@ describe("what the collector's key may ask for over SSH", () => {
     ["a verb of the machine's own", "hook boot"],
     ["a verb of root's", "act"],
     ["a verb of the operator's", "network"],
+    ["another verb of the operator's", "install"],
     ["a second command", "status; reboot"],
     ["a substitution", "logs --unit $(id) --lines 1"],
     ["a line break", "status\nreboot"],
@@ -62,6 +73,46 @@ describe("what the collector's key may ask for over SSH", () => {
   it("is told without the secrets in it", () => {
     const asked = askedOver("curl -H 'Authorization: Bearer abcdefghijklmnop' http://me:hunter2@host/");
     expect(JSON.stringify(asked)).not.toMatch(/abcdefghijklmnop|hunter2/);
+  });
+});
+
+describe("an agent that takes the place of another", () => {
+  const old = 'process.stdout.write(JSON.stringify({ agent: "1.0.0" }));\n';
+  const read = (name: string): string => readFileSync(join(directory, name), "utf8");
+  beforeEach(() => {
+    writeFileSync(join(directory, "agent.cjs"), old);
+    writeFileSync(join(directory, "node.json"), JSON.stringify({ ...node, heartbeatStaleSeconds: 120 }));
+  });
+
+  it("is there whole, with its revision, once it has said its version", () => {
+    const program = old.replace("1.0.0", "1.1.0");
+    expect(installAgent(directory, { program, software: 2 }, "1.0.0")).toEqual({ from: "1.0.0", to: "1.1.0" });
+    expect(read("agent.cjs")).toBe(program);
+    expect(JSON.parse(read("node.json"))).toEqual({
+      ...node,
+      heartbeatStaleSeconds: 120,
+      revision: { machine: 1, software: 2 },
+    });
+    expect(readdirSync(directory).toSorted()).toEqual(["actions", "agent.cjs", "done", "node.json", "state"]);
+  });
+
+  it.each([
+    ["does not run", "this is no program\n", /does not run, and the old one stays/],
+    ["ends with an error", "process.exit(69);\n", /does not run, and the old one stays/],
+    ["says no version", "process.stdout.write('{}');\n", /did not say its version, and the old one stays/],
+  ])("is refused where it %s, and leaves all as it was", (_name, program, told) => {
+    const before = read("node.json");
+    expect(() => installAgent(directory, { program, software: 2 }, "1.0.0")).toThrow(told);
+    expect([read("agent.cjs"), read("node.json")]).toEqual([old, before]);
+    expect(readdirSync(directory).toSorted()).toEqual(["actions", "agent.cjs", "done", "node.json", "state"]);
+  });
+
+  it.each([
+    [{ software: 2 }, "The agent's program is no text."],
+    [{ program: old, software: 1.5 }, "The agent's software revision is no whole number."],
+    [null, "The agent's program is no text."],
+  ])("is refused where it is told as %j", (value, told) => {
+    expect(() => installAgent(directory, value, "1.0.0")).toThrow(told);
   });
 });
 

@@ -40,8 +40,10 @@ export interface BootedMachine {
   readonly service: ServiceInfo;
   keyOf(role: AccessRole): SshKey;
   reach(): SshReach;
-  /** Brings the stack to its config and what runs to that, and returns when the machine lets its operator in. */
-  up(): Promise<void>;
+  /** Brings the stack to its config, changed by `change`, and what runs to that. */
+  up(change?: Readonly<Record<string, unknown>>): Promise<void>;
+  /** The process that is the machine. */
+  emulator(): ProcessIdentity;
   /** Runs a command as root, by the operator's key. Throws with its words unless it ends with 0. */
   root(command: string, input?: string): Promise<string>;
   /** Runs a command as root and gives what it prints to `hear`, until it ends or the connection does. */
@@ -65,15 +67,21 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
   const project = await makeProject();
   const { home } = project.place;
   const folder = join(home, "machines", key);
-  project.configure({
-    vm: { size: "machine", workload: "sentry", network: "practice", count: 1, options: { mode: "vm", everySeconds } },
-  });
+  let group: Readonly<Record<string, unknown>> = {
+    size: "machine",
+    workload: "sentry",
+    network: "practice",
+    count: 1,
+    options: { mode: "vm", everySeconds },
+  };
   let known: SshReach;
   let held: Connection | undefined;
   const told: JournalLine[] = [];
   let journal: string | undefined;
 
-  const up = async (): Promise<void> => {
+  const up = async (change: Readonly<Record<string, unknown>> = {}): Promise<void> => {
+    group = { ...group, ...change };
+    project.configure({ vm: group });
     await project.up("--refresh");
     const reach = (await project.inventory()).nodes.find((node) => node.key === key)?.reach;
     if (reach?.kind !== "ssh") throw new Error(`${key} is not reached by SSH`);
@@ -192,6 +200,7 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
     keyOf,
     reach: () => known,
     up,
+    emulator,
     async root(command, input = "") {
       const { code, out, err } = await begin(command, input, () => undefined);
       if (code !== 0) throw new Error(`${command} ended with ${code}: ${out}${err}`);

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type ssh from "ssh2";
@@ -13,10 +13,11 @@ import { connectThrough } from "../../collector/journal/ssh.ts";
 import type { RecoverLayer } from "../../collector/recovery/rungs.ts";
 import { type DebuggingAccess, debuggingAccess } from "../../infra/debugging-access.ts";
 import { checkout } from "../../infra/engine/environment.ts";
+import { agentFile } from "../../infra/home.ts";
 import { ExplainedError } from "../../infra/problem.ts";
 import { hostInside } from "../../infra/providers/local/machine/emulator.ts";
 import { ensureImage } from "../../infra/providers/local/machine/image.ts";
-import { tellNetwork } from "../../infra/providers/local/machine/network.ts";
+import { bringAgent, tellNetwork } from "../../infra/providers/local/machine/network.ts";
 import { builtExtension } from "../../practice/extension-build.ts";
 import { packExtension } from "../../practice/extension-package.ts";
 import { median } from "../bench/figure.ts";
@@ -424,13 +425,25 @@ describe("a machine of 1 GB that pulumi up made", () => {
       const before = await last();
       const { agent: version } = JSON.parse(await machine.root(`node ${places.agent} version`)) as { agent: string };
       const next = `${version}-next`;
-      await machine.root(
-        `sed 's/${version.replaceAll(".", "[.]")}/${next}/' ${places.agent} > ${places.agent}.new && chmod 755 ${places.agent}.new && mv ${places.agent}.new ${places.agent}`,
+      const program = (await readFile(agentFile(checkout), "utf8")).replaceAll(version, next);
+      await bringAgent(machine.reach(), machine.keyOf("operator"), program, 1);
+      const updated = await event("updated", before, { what: "agent", from: version, to: next });
+      // One that does not run is not taken.
+      await expect(bringAgent(machine.reach(), machine.keyOf("operator"), "no program", 1)).rejects.toThrow(
+        "does not run, and the old one stays",
       );
-      await event("updated", before, { what: "agent", from: version, to: next });
+      // Another software revision brings the agent of this checkout, to the machine that runs.
+      const emulator = machine.emulator();
+      await machine.up({ revision: { machine: 1, software: 2 } });
+      expect(machine.emulator()).toEqual(emulator);
+      await event("updated", updated.n, { what: "agent", from: next, to: version });
+      const { revision } = JSON.parse(await machine.root(`sudo -u ${accounts.agent} node ${places.agent} status`)) as {
+        revision: unknown;
+      };
+      expect(revision).toEqual({ machine: 1, software: 2 });
       await sameNodeSince(Date.now());
     },
-    stepMs,
+    stepMs * 2,
   );
 
   it(
@@ -564,9 +577,9 @@ describe("a machine of 1 GB that pulumi up made", () => {
 });
 
 /**
- * For a root shell: prints how many agents run just now, and the proportional memory, in bytes, of every process of our
- * units but the browser's, of the updates that the boot document asks for, and of the collector's sessions: its server
- * processes and what the system starts for a session.
+ * For a root shell: prints how many agents run just now, and the proportional memory, swapped out or not, in bytes, of
+ * every process of our units but the browser's, of the updates that the boot document asks for, and of the collector's
+ * sessions: its server processes and what the system starts for a session.
  */
 const oursInMemory = `agents=0; total=0; agent=$(id -u ${accounts.agent})
 for process in /proc/[0-9]*; do
@@ -580,7 +593,7 @@ for process in /proc/[0-9]*; do
   esac
   case "$words" in "sshd: ${accounts.agent}"*) ours=yes ;; esac
   [ $ours = yes ] || continue
-  pss=$(awk '/^Pss:/ { print $2 }' $process/smaps_rollup 2>/dev/null)
+  pss=$(awk '/^(Pss|SwapPss):/ { sum += $2 } END { print sum }' $process/smaps_rollup 2>/dev/null)
   total=$((total + \${pss:-0} * 1024))
 done
 echo $agents $total`;

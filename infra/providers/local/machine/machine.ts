@@ -81,7 +81,14 @@ export async function makeMachine(
   return made;
 }
 
-/** Notes that the machine's size or revision changed; it takes effect when it is started. The disk only grows. */
+/** Notes the revision that the machine has come to. */
+export function noteRevision(directory: string, revision: MachineFile["revision"]): void {
+  const machine = readMachine(directory);
+  if (machine === undefined) throw new Error(`${directory} holds no machine.`);
+  writeJson(file(directory), { ...machine, revision });
+}
+
+/** Notes that the machine's size changed; it takes effect when it is started. The disk only grows. */
 export async function changeMachine(
   directory: string,
   before: MachineFile,

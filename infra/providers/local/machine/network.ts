@@ -13,7 +13,7 @@ const answerMs = 300_000;
 
 /**
  * Tells a machine its network, by the operator's key and never by user data, because it may hold a secret; where that is
- * news to it, its workload starts anew. A machine that is booting is waited for. Throws `network-not-told` with what the
+ * news to it, its workload starts anew. A machine that is booting is waited for. Throws `machine-not-told` with what the
  * machine said, `AgentError` where it lets nobody in.
  */
 export async function tellNetwork(
@@ -30,13 +30,42 @@ export async function tellNetwork(
     extension: { id: extension.id, version: extension.version, crx: await readFile(extension.crx, "base64") },
     settings: { origin: inside.origin, enrolCode },
   };
+  await tellAgent(reach, operator, { verb: "network", what: `its network ${name}` }, setup);
+}
+
+/**
+ * Brings a machine another agent, by the operator's key: its program's text, which has to run there before it takes the
+ * old one's place, and the software revision that it is. Nothing that runs is disturbed. Throws as `tellNetwork` does.
+ */
+export function bringAgent(
+  reach: Extract<Reach, { kind: "ssh" }>,
+  operator: SshKey,
+  program: string,
+  software: number,
+): Promise<void> {
+  return tellAgent(reach, operator, { verb: "install", what: "its new agent" }, { program, software });
+}
+
+/** Runs a verb of root's with `value` as its input. */
+async function tellAgent(
+  reach: Extract<Reach, { kind: "ssh" }>,
+  operator: SshKey,
+  { verb, what }: { readonly verb: string; readonly what: string },
+  value: unknown,
+): Promise<void> {
+  const failed = (why: string): ExplainedError =>
+    new ExplainedError(
+      "machine-not-told",
+      `The machine could not be given ${what}: ${why}.`,
+      "Run it again with --refresh; its console is in its folder.",
+    );
   const { client, end } = await connectOnceBooted({ ...reach, user: accounts.operator }, operator);
   const deadline = setTimeout(end, answerMs);
   try {
     await new Promise<void>((resolve, reject) => {
-      client.once("close", () => reject(failed(name, "the connection broke off")));
-      client.exec(`sudo /usr/bin/node ${places.agent} network`, (error, channel) => {
-        if (error !== undefined) return reject(failed(name, error.message));
+      client.once("close", () => reject(failed("the connection broke off")));
+      client.exec(`sudo /usr/bin/node ${places.agent} ${verb}`, (error, channel) => {
+        if (error !== undefined) return reject(failed(error.message));
         let text = "";
         let code: number | null = null;
         channel.stderr.on("data", (chunk: Buffer) => {
@@ -47,22 +76,14 @@ export async function tellNetwork(
         });
         channel.resume();
         once(channel, "close").then(
-          () => (code === 0 ? resolve() : reject(failed(name, text.trim() || `it ended with ${code}`))),
+          () => (code === 0 ? resolve() : reject(failed(text.trim() || `it ended with ${code}`))),
           reject,
         );
-        channel.end(JSON.stringify(setup));
+        channel.end(JSON.stringify(value));
       });
     });
   } finally {
     clearTimeout(deadline);
     end();
   }
-}
-
-function failed(name: string, why: string): ExplainedError {
-  return new ExplainedError(
-    "network-not-told",
-    `The machine could not be told its network ${name}: ${why}.`,
-    "Run it again with --refresh; its console is in its folder.",
-  );
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { accounts } from "../../../../cloud-init/machine/layout.ts";
 import { agentRunBy } from "../../../../collector/journal/agent.ts";
 import { sshVerbs } from "../../../../collector/journal/ssh.ts";
-import { readSshKey } from "../../../../collector/journal/ssh-key.ts";
+import { readSshKey, type SshKey } from "../../../../collector/journal/ssh-key.ts";
 import { accessKeyFile } from "../../../access-keys.ts";
 import { drainAgent } from "../../../drain.ts";
+import { agentFile, checkoutOf } from "../../../home.ts";
 import { NodeKey, type Reach } from "../../../inventory.ts";
 import {
   type Around,
@@ -28,12 +29,13 @@ import {
   machineIsSetUp,
   machineRuns,
   makeMachine,
+  noteRevision,
   readMachine,
   removeMachine,
   startMachine,
   stopMachine,
 } from "../machine/machine.ts";
-import { tellNetwork } from "../machine/network.ts";
+import { bringAgent, tellNetwork } from "../machine/network.ts";
 import { readService } from "./practice-network.ts";
 
 const Inputs = z.strictObject({
@@ -140,7 +142,8 @@ async function settle({ node, userData, network, service }: Inputs, { home, show
     const wanted = { key, machineId: randomUUID(), revision, arch, cpus, memoryMib, diskGib };
     await makeMachine(directory, wanted, userData, await ensureImage({ arch, begins: show }), images);
   } else {
-    const wanted = { key, machineId: before.machineId, revision, arch, cpus, memoryMib, diskGib };
+    // The revision is noted when the machine is at it.
+    const wanted = { key, machineId: before.machineId, revision: before.revision, arch, cpus, memoryMib, diskGib };
     const resized = cpus !== before.cpus || memoryMib !== before.memoryMib || diskGib !== before.diskGib;
     if ((power === "off" || resized) && machineRuns(directory)) {
       await awaitSetUp(directory, firstBootMs);
@@ -151,10 +154,15 @@ async function settle({ node, userData, network, service }: Inputs, { home, show
   }
   await startMachine(directory, images);
   const machine = await awaitHostKeys(directory, firstBootMs);
+  const operator = (): SshKey => readSshKey(accessKeyFile(home, "operator"));
+  if (machine.revision.software !== revision.software) {
+    const program = readFileSync(agentFile(checkoutOf(import.meta.dirname)), "utf8");
+    await bringAgent(reachOf(machine), operator(), program, revision.software);
+    noteRevision(directory, revision);
+  }
   // While the machine is still being set up: what it starts then is started once, with its network.
   if (network !== null && service !== undefined) {
-    const operator = readSshKey(accessKeyFile(home, "operator"));
-    await tellNetwork(reachOf(machine), operator, network, await readService(home));
+    await tellNetwork(reachOf(machine), operator(), network, await readService(home));
   }
   await awaitSetUp(directory, firstBootMs);
   if (power === "off") await stopMachine(directory, powerOffMs);
