@@ -7,7 +7,7 @@ import { ExplainedError } from "./problem.ts";
 type SshReach = Extract<Reach, { readonly kind: "ssh" }>;
 
 /** How long a machine may take to let the operator in: it may be booting, on a busy host and in software emulation. */
-const bootMs = 15 * 60_000;
+const bootMs = 60 * 60_000;
 const retryMs = 1000;
 const handshakeMs = 30_000;
 

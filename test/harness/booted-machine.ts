@@ -17,10 +17,10 @@ import { ServiceInfo } from "../../practice/service-info.ts";
 import { until } from "./checkout.ts";
 import { makeProject, type Project } from "./project.ts";
 
-/** An emulated machine boots in a minute on an idle host, and in many on a busy one. */
-export const bootMs = 40 * 60_000;
+/** An emulated machine boots in minutes on an idle host, and in an hour on a very busy one. */
+export const bootMs = 100 * 60_000;
 /** What a booted one is asked may take this long there. */
-export const stepMs = 10 * 60_000;
+export const stepMs = 30 * 60_000;
 
 const askEveryMs = 10_000;
 

@@ -18,7 +18,9 @@ export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     const cases = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string): number => cases.filter((test) => test.result().state === state).length;
-    const broken = modules.filter((module) => module.errors().length > 0).length + unhandled.length;
+    // What a suite's own set-up or end threw stands with the suite, and its tests are skipped, not failed.
+    const suites = modules.flatMap((module) => [module, ...module.children.allSuites()]);
+    const broken = suites.filter((suite) => suite.errors().length > 0).length + unhandled.length;
     const skipped = cases.filter((test) => test.result().state === "skipped");
 
     process.stdout.write("\nTime by suite:\n");

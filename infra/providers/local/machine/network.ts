@@ -9,7 +9,7 @@ import { ExplainedError } from "../../../problem.ts";
 import { hostInside } from "./emulator.ts";
 
 /** Until the answer of a machine that is busy with its first boot is given up. */
-const answerMs = 300_000;
+const answerMs = 15 * 60_000;
 
 /**
  * Tells a machine its network, by the operator's key and never by user data, because it may hold a secret; where that is

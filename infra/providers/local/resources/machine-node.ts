@@ -58,8 +58,8 @@ const Inputs = z.strictObject({
 });
 type Inputs = z.infer<typeof Inputs>;
 
-/** How long a machine may take to boot for the first time: software emulation on a busy host takes minutes. */
-const firstBootMs = 30 * 60_000;
+/** How long a machine may take to boot for the first time: in software it takes minutes, and on a very busy host an hour. */
+const firstBootMs = 90 * 60_000;
 /** How long it may take to go off by its power button, and its last journal lines to arrive. */
 const powerOffMs = 90_000;
 const drainMs = 120_000;
