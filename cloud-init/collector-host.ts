@@ -55,7 +55,8 @@ export function collectorHostDocument({
         name: accounts.install,
         gecos: "GradientLab installer",
         shell: "/bin/sh",
-        homedir: "/nonexistent",
+        // One that is there: sshd would complain of another to whoever it lets in.
+        homedir: "/",
         lock_passwd: true,
         system: true,
         no_create_home: true,

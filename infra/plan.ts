@@ -114,11 +114,22 @@ export function planFleet(config: FleetConfig, around: Surroundings): FleetPlan 
   const findings = networkFindings(groups, around);
   // Where a group's network cannot be at all, how many nodes it has is no matter.
   refusals.push(...findings.refusals.filter(({ path }) => refusals.every((refusal) => refusal.path !== path)));
+  const unreached =
+    collector === null
+      ? []
+      : groups
+          .filter(
+            ({ nodes, provider }) => nodes.length > 0 && found(around.providers, provider).traits.device === "shared",
+          )
+          .map(
+            ({ name }) =>
+              `gradientlab:fleet.groups.${name} has its nodes on this machine, which the collector's own machine does not reach: nothing is heard of them there.`,
+          );
   const demand = demandOf(config, { groups, collector, sites }, around);
   return {
     demand,
     freeUntil: freeEnds(demand, ledgersOf(around.providers)),
-    warnings: findings.warnings,
+    warnings: [...findings.warnings, ...unreached],
     groups,
     nodes: groups.flatMap((group) => group.nodes).toSorted((a, b) => order(a.spec.key, b.spec.key)),
     collector,

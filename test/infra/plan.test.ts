@@ -192,5 +192,11 @@ describe("a plan for clouds", () => {
     const here = plan({ a: oci }, { collector: { host: { provider: "local", region: "here", size: "machine" } } });
     expect(here.collector?.spec).toMatchObject({ key: "collector", os: "debian-12", options: { mode: "vm" } });
     expect(here.collector?.boot.kind).toBe("user-data");
+    expect(here.warnings).toEqual([]);
+    const local = { provider: "local", size: "process", workload: "sentry", network: "practice", count: 1 };
+    expect(plan({ a: oci, here: local }, { collector: { host } }).warnings).toEqual([
+      "gradientlab:fleet.groups.here has its nodes on this machine, which the collector's own machine does not reach: nothing is heard of them there.",
+    ]);
+    expect(plan({ a: oci, here: local }).warnings).toEqual([]);
   });
 });
