@@ -50,6 +50,7 @@ export interface PlannedGroup {
 export interface PlannedHost {
   readonly provider: string;
   readonly spec: NodeSpec;
+  /** Made when it is read: a command that only plans knows no keys. */
   readonly boot: Boot;
   readonly price: readonly PriceLine[];
 }
@@ -285,7 +286,14 @@ function planHost(
     options,
   };
   const price = listPrices(facts.usage(spec), region, facts.ledger);
-  return { provider, spec, price, boot: collectorHostBoot(spec, parts) };
+  return {
+    provider,
+    spec,
+    price,
+    get boot() {
+      return collectorHostBoot(spec, parts);
+    },
+  };
 }
 
 interface Machine {

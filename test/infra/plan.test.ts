@@ -198,5 +198,8 @@ describe("a plan for clouds", () => {
       "gradientlab:fleet.groups.here has its nodes on this machine, which the collector's own machine does not reach: nothing is heard of them there.",
     ]);
     expect(plan({ a: oci, here: local }).warnings).toEqual([]);
+    const keyless = { ...known, boot: { ...known.boot, keys: { operator: [], collector: [] } } };
+    const keysMissing = plan({}, { collector: { host } }, keyless);
+    expect(keysMissing.refusals.map(({ path }) => path)).toContain("gradientlab:fleet.access.keys.operator");
   });
 });
