@@ -19,7 +19,7 @@ import { agentFolder, type NodeFolder, nodeFolder } from "../collector/node-fold
 import { nodeLife, randomFrom } from "../harness/node-life.ts";
 import { keyPair, noSshd, startSshd } from "../harness/sshd.ts";
 import { endNetwork, type NetworkProcess, startNetwork } from "../practice/network-process.ts";
-import { type Bench, figure, median } from "./figure.ts";
+import { type Bench, figure, median, timedProcess } from "./figure.ts";
 import { limitMemory, type MemoryLimit } from "./memory-limit.ts";
 import { memoryOf, type ProcessMemory, processTree } from "./process-memory.ts";
 
@@ -302,14 +302,24 @@ async function startDaemon(
     name,
     value,
   ]);
-  const [, flags = ""] = /^ExecStart=\S+\/node ((?:--\S+ )*)\S+$/m.exec(unit) ?? [];
-  const words = [programs.node, ...flags.split(" ").filter((word) => word !== ""), "--import", loaded, collectorMain];
+  const wordsOf = (setting: string): string[] => {
+    const [, line] = new RegExp(`^${setting}=\\S+/node (.*)$`, "m").exec(unit) ?? [];
+    if (line === undefined) throw new Error(`the unit has no ${setting} that runs Node.js`);
+    return line.replace("/opt/gradientlab/collector/main.ts", collectorMain).split(" ");
+  };
+  const compiled = {
+    ...Object.fromEntries(settings),
+    NODE_COMPILE_CACHE: join(home, "compiled"),
+    PATH: process.env.PATH ?? "/usr/bin:/bin",
+  };
+  const before = wordsOf("ExecStartPre").map((word) => (word === '""' ? "" : word));
+  await timedProcess(programs.node, before, { env: compiled });
+  const words = [programs.node, "--import", loaded, ...wordsOf("ExecStart")];
   const [file = "", ...rest] = typeof limit === "string" ? words : [...limit.words, ...words];
   const child = spawn(file, rest, {
     env: {
-      ...Object.fromEntries(settings),
+      ...compiled,
       CREDENTIALS_KEY: "",
-      PATH: process.env.PATH ?? "/usr/bin:/bin",
       HOST: "127.0.0.1",
       PORT: "0",
       DATA_DIR: join(home, "data"),

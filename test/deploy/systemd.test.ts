@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -58,5 +58,23 @@ describe("the collector's unit", () => {
     expect(Number(values("TimeoutStopSec")[0])).toBeGreaterThan(5);
     expect(values("RestartPreventExitStatus")).toEqual(["2"]);
     expect(values("KillMode")).toEqual(["mixed"]);
+  });
+
+  it("finds what it runs compiled when it starts, in a folder of its own", async () => {
+    const [, flags = ""] = /^\S+\/node (.*) \S+\/main\.ts$/.exec(values("ExecStart")[0] ?? "") ?? [];
+    const before = /^\S+\/node (.*) --import (\S+) --eval ""$/.exec(values("ExecStartPre")[0] ?? "");
+    expect(before?.[1]).toBe(flags);
+    const cache = values("Environment").find((pair) => pair.startsWith("NODE_COMPILE_CACHE="));
+    expect(cache).toMatch(new RegExp(`=/var/cache/${values("CacheDirectory")[0]}/`));
+    const main = before?.[2]?.replace("/opt/gradientlab", checkout) ?? "";
+    const compiled = join(folder, "compiled");
+    const words = [...flags.split(" "), "--import", main, "--eval", ""];
+    const { status, stdout, stderr } = spawnSync(process.execPath, words, {
+      encoding: "utf8",
+      env: { NODE_COMPILE_CACHE: compiled },
+    });
+    expect([status, stdout, stderr]).toEqual([0, "", ""]);
+    const [kept = ""] = await readdir(compiled);
+    expect((await readdir(join(compiled, kept))).length).toBeGreaterThan(100);
   });
 });

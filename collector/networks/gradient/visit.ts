@@ -83,7 +83,12 @@ async function visitBy(path: string, setting: VisitSetting): Promise<Visit> {
   setting.signal.throwIfAborted();
   const browser = await chromium.launch({
     executablePath: path,
-    args: [`--disable-features=${[...playwrightsFeatures, ...unseenFeatures].join(",")}`],
+    args: [
+      `--disable-features=${[...playwrightsFeatures, ...unseenFeatures].join(",")}`,
+      // Nobody sees the pictures that it would draw.
+      "--disable-gpu",
+      "--disable-software-rasterizer",
+    ],
     // Chromium cannot build its sandbox as root; the collector's own unit does not run as root.
     chromiumSandbox: process.getuid?.() !== 0,
     handleSIGINT: false,
