@@ -6,6 +6,7 @@ import { packLines, type StoredLine, unpackLines } from "../../../collector/stor
 import { nodeLife, randomFrom } from "../../harness/node-life.ts";
 
 const runs = Number(process.env.PACKS ?? 300);
+const runsMs = 300_000 + runs * 100;
 
 /** Returns `count` lines of a node's life, as they are stored. */
 function lived(seed: number, count: number, everySeconds: number): StoredLine[] {
@@ -89,37 +90,45 @@ describe("a pack", () => {
     }
   });
 
-  it("gives back lines that nobody would write", () => {
-    fc.assert(
-      fc.property(fc.array(hostileStored, { minLength: 1, maxLength: 30 }), (lines) => {
-        expect(unpackLines(packLines(lines))).toEqual(lines);
-      }),
-      { numRuns: runs },
-    );
-  });
-
-  it("gives back a day in which a few lines are damaged, cut off or of another agent", () => {
-    fc.assert(
-      fc.property(
-        fc.integer(),
-        fc.array(fc.tuple(fc.nat(49), hostileLine), { maxLength: 5 }),
-        fc.array(fc.tuple(fc.nat(49), fc.nat(700), fc.string({ unit: "grapheme", maxLength: 3 })), { maxLength: 5 }),
-        (seed, replaced, spliced) => {
-          const lines = lived(seed, 50, 10);
-          const change = (index: number, line: string): void => {
-            lines[index] = { ...(lines[index] as StoredLine), line };
-          };
-          for (const [index, line] of replaced) change(index, line);
-          for (const [index, where, what] of spliced) {
-            const before = lines[index]?.line ?? "";
-            change(index, before.slice(0, where) + what + before.slice(where + 1));
-          }
+  it(
+    "gives back lines that nobody would write",
+    () => {
+      fc.assert(
+        fc.property(fc.array(hostileStored, { minLength: 1, maxLength: 30 }), (lines) => {
           expect(unpackLines(packLines(lines))).toEqual(lines);
-        },
-      ),
-      { numRuns: Math.ceil(runs / 5) },
-    );
-  });
+        }),
+        { numRuns: runs },
+      );
+    },
+    runsMs,
+  );
+
+  it(
+    "gives back a day in which a few lines are damaged, cut off or of another agent",
+    () => {
+      fc.assert(
+        fc.property(
+          fc.integer(),
+          fc.array(fc.tuple(fc.nat(49), hostileLine), { maxLength: 5 }),
+          fc.array(fc.tuple(fc.nat(49), fc.nat(700), fc.string({ unit: "grapheme", maxLength: 3 })), { maxLength: 5 }),
+          (seed, replaced, spliced) => {
+            const lines = lived(seed, 50, 10);
+            const change = (index: number, line: string): void => {
+              lines[index] = { ...(lines[index] as StoredLine), line };
+            };
+            for (const [index, line] of replaced) change(index, line);
+            for (const [index, where, what] of spliced) {
+              const before = lines[index]?.line ?? "";
+              change(index, before.slice(0, where) + what + before.slice(where + 1));
+            }
+            expect(unpackLines(packLines(lines))).toEqual(lines);
+          },
+        ),
+        { numRuns: Math.ceil(runs / 5) },
+      );
+    },
+    runsMs,
+  );
 
   it("is refused when a byte of it was changed, or gives back the same lines, and is refused without its end", () => {
     const lines = lived(5, 40, 300);

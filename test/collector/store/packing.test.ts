@@ -334,52 +334,56 @@ describe("months that packing leaves empty", () => {
 });
 
 describe("packing in disorder", () => {
-  it(`loses, doubles and changes nothing while lines come, collectors pack together and ${kills} of their sessions die`, async () => {
-    const random = randomFrom(5);
-    const lines = lived(randomUUID(), 400 + 20 * kills, 3600);
-    const killer = new pg.Client({ connectionString: url });
-    await killer.connect();
-    const collectors = await Promise.all([1, 2, 3].map(() => openDatabase(url, silent)));
-    const stop = new AbortController();
-    let [killed, from] = [0, 0];
-    const loop = async (work: (index: number) => Promise<unknown>): Promise<void> => {
-      for (let index = 0; !stop.signal.aborted; index++) {
-        try {
-          await work(index);
-        } catch (error) {
-          // The session was ended under it: 57P01, or a connection that is no more.
-          if (!/terminat|ECONNRESET|not queryable/.test(String(error))) throw error;
+  it(
+    `loses, doubles and changes nothing while lines come, collectors pack together and ${kills} of their sessions die`,
+    async () => {
+      const random = randomFrom(5);
+      const lines = lived(randomUUID(), 400 + 20 * kills, 3600);
+      const killer = new pg.Client({ connectionString: url });
+      await killer.connect();
+      const collectors = await Promise.all([1, 2, 3].map(() => openDatabase(url, silent)));
+      const stop = new AbortController();
+      let [killed, from] = [0, 0];
+      const loop = async (work: (index: number) => Promise<unknown>): Promise<void> => {
+        for (let index = 0; !stop.signal.aborted; index++) {
+          try {
+            await work(index);
+          } catch (error) {
+            // The session was ended under it: 57P01, or a connection that is no more.
+            if (!/terminat|ECONNRESET|not queryable/.test(String(error))) throw error;
+          }
         }
-      }
-    };
-    const packing = collectors.map((one) =>
-      loop(() => packClosedDays(one, new Date(start + 900 * dayMs), stop.signal)),
-    );
-    const storing = loop(async () => {
-      const [one = database] = collectors;
-      if (from >= lines.length) return passed(5);
-      const size = 1 + Math.floor(random() * 60);
-      await store(lines.slice(from, from + size), one);
-      from += size;
-    });
-    const killing = loop(async () => {
-      if (killed >= kills && from >= lines.length) return stop.abort();
-      await passed(20 + Math.floor(random() * 100));
-      if (killed >= kills) return;
-      const { rowCount } = await killer.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle' order by random() limit 1`,
+      };
+      const packing = collectors.map((one) =>
+        loop(() => packClosedDays(one, new Date(start + 900 * dayMs), stop.signal)),
       );
-      killed += rowCount ?? 0;
-    });
-    await Promise.all([...packing, storing, killing]);
-    for (const one of collectors) await one.destroy();
-    await killer.end();
-    await pack(900);
-    expect(await loose()).toBe(0);
-    expect(
-      (await sampleRows(database, { nodeId, order: "asc", limit: 100_000 })).map(({ line }) => line).toSorted(),
-    ).toEqual(lines.map(({ text }) => text).toSorted());
-    expect(await faults()).toEqual([]);
-  });
+      const storing = loop(async () => {
+        const [one = database] = collectors;
+        if (from >= lines.length) return passed(5);
+        const size = 1 + Math.floor(random() * 60);
+        await store(lines.slice(from, from + size), one);
+        from += size;
+      });
+      const killing = loop(async () => {
+        if (killed >= kills && from >= lines.length) return stop.abort();
+        await passed(20 + Math.floor(random() * 100));
+        if (killed >= kills) return;
+        const { rowCount } = await killer.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle' order by random() limit 1`,
+        );
+        killed += rowCount ?? 0;
+      });
+      await Promise.all([...packing, storing, killing]);
+      for (const one of collectors) await one.destroy();
+      await killer.end();
+      await pack(900);
+      expect(await loose()).toBe(0);
+      expect(
+        (await sampleRows(database, { nodeId, order: "asc", limit: 100_000 })).map(({ line }) => line).toSorted(),
+      ).toEqual(lines.map(({ text }) => text).toSorted());
+      expect(await faults()).toEqual([]);
+    },
+    300_000 + kills * 10_000,
+  );
 });

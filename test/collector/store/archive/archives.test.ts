@@ -427,55 +427,59 @@ describe("erasing", () => {
 });
 
 describe("archiving in disorder", () => {
-  it(`loses, doubles and changes nothing while ${kills} of its processes and ${kills} that erase are killed`, async () => {
-    const random = randomFrom(3);
-    const months = kills + 2;
-    const lines = [0, 1].map(() => lived(randomUUID(), 31 * months, start, 86_400));
-    for (const [slot, items] of lines.entries()) await store(slot, items);
-    await packClosedDays(database, new Date(start + 40 * months * dayMs), never);
-    await knowAccount(database, account, "main", true);
-    for (let n = 0; n < months; n++) await answer(n * 30, `{"n":${n}}`);
-    const count = lines.flat().length;
-    const monthAt = (n: number): string => new Date(Date.UTC(2027, n, 1)).toISOString();
-    let [month, killed] = [1, 0];
-    // A month of lines and one of answers take 13 steps.
-    for (let kill = 0; kill < kills; kill++) {
-      const work = `archive ${monthAt(month)}`;
-      const step = 1 + Math.floor(random() * 14);
-      const through = await Promise.all(kill % 3 === 2 ? [once(work, step), once(work, 0)] : [once(work, step)]);
-      const now = await verify();
-      expect(now, `kill ${kill} at step ${step}`).toMatchObject({
-        lines: count,
-        readings: months,
-        erased: 0,
-        faults: [],
-      });
-      if (through.includes(false)) killed++;
-      if (through.includes(true)) month++;
-    }
-    await archive(new Date(monthAt(months + 2)));
-    expect((await texts()).toSorted()).toEqual(lines.flatMap((items) => items.map(({ text }) => text)).toSorted());
-    const [nodeId = 0] = ids;
-    let day = start + 10 * dayMs;
-    for (let kill = 0; kill < kills; kill++) {
-      const step = 1 + Math.floor(random() * 7);
-      const through = await once(`erase ${new Date(day).toISOString()}`, step);
-      const { faults, lines: left, erasedLines } = await verify();
-      expect(faults, `erasing, kill ${kill} at step ${step}`).toEqual([]);
-      expect(left + erasedLines).toBe(count);
-      if (through) day += 31 * dayMs;
-      else killed++;
-    }
-    expect(killed).toBeGreaterThan(0);
-    const end = new Date(Date.UTC(2100, 0, 1));
-    await eraseLines(owner, archives, nodeId, end, { when: march, why: "asked" });
-    expect(await ask(`select count(*) as n from '${folder}/lines-*.parquet' where node = 'home/0'`)).toEqual([
-      { n: "0" },
-    ]);
-    expect(await verify()).toMatchObject({ lines: count / 2, erasedLines: count / 2, faults: [] });
-    const kept = await database.selectFrom("archive").select("file").where("state", "=", "kept").execute();
-    expect(await files()).toEqual(kept.map(({ file }) => file).toSorted());
-  });
+  it(
+    `loses, doubles and changes nothing while ${kills} of its processes and ${kills} that erase are killed`,
+    async () => {
+      const random = randomFrom(3);
+      const months = kills + 2;
+      const lines = [0, 1].map(() => lived(randomUUID(), 31 * months, start, 86_400));
+      for (const [slot, items] of lines.entries()) await store(slot, items);
+      await packClosedDays(database, new Date(start + 40 * months * dayMs), never);
+      await knowAccount(database, account, "main", true);
+      for (let n = 0; n < months; n++) await answer(n * 30, `{"n":${n}}`);
+      const count = lines.flat().length;
+      const monthAt = (n: number): string => new Date(Date.UTC(2027, n, 1)).toISOString();
+      let [month, killed] = [1, 0];
+      // A month of lines and one of answers take 13 steps.
+      for (let kill = 0; kill < kills; kill++) {
+        const work = `archive ${monthAt(month)}`;
+        const step = 1 + Math.floor(random() * 14);
+        const through = await Promise.all(kill % 3 === 2 ? [once(work, step), once(work, 0)] : [once(work, step)]);
+        const now = await verify();
+        expect(now, `kill ${kill} at step ${step}`).toMatchObject({
+          lines: count,
+          readings: months,
+          erased: 0,
+          faults: [],
+        });
+        if (through.includes(false)) killed++;
+        if (through.includes(true)) month++;
+      }
+      await archive(new Date(monthAt(months + 2)));
+      expect((await texts()).toSorted()).toEqual(lines.flatMap((items) => items.map(({ text }) => text)).toSorted());
+      const [nodeId = 0] = ids;
+      let day = start + 10 * dayMs;
+      for (let kill = 0; kill < kills; kill++) {
+        const step = 1 + Math.floor(random() * 7);
+        const through = await once(`erase ${new Date(day).toISOString()}`, step);
+        const { faults, lines: left, erasedLines } = await verify();
+        expect(faults, `erasing, kill ${kill} at step ${step}`).toEqual([]);
+        expect(left + erasedLines).toBe(count);
+        if (through) day += 31 * dayMs;
+        else killed++;
+      }
+      expect(killed).toBeGreaterThan(0);
+      const end = new Date(Date.UTC(2100, 0, 1));
+      await eraseLines(owner, archives, nodeId, end, { when: march, why: "asked" });
+      expect(await ask(`select count(*) as n from '${folder}/lines-*.parquet' where node = 'home/0'`)).toEqual([
+        { n: "0" },
+      ]);
+      expect(await verify()).toMatchObject({ lines: count / 2, erasedLines: count / 2, faults: [] });
+      const kept = await database.selectFrom("archive").select("file").where("state", "=", "kept").execute();
+      expect(await files()).toEqual(kept.map(({ file }) => file).toSorted());
+    },
+    300_000 + kills * 30_000,
+  );
 });
 
 /** Runs `work` in a process of its own and kills it within a moment of its `step`th step; returns whether it was through. */

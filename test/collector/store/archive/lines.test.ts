@@ -11,6 +11,7 @@ import type { KnownLine } from "../../../../collector/store/packing.ts";
 import { nodeLife, randomFrom } from "../../../harness/node-life.ts";
 
 const runs = Number(process.env.ARCHIVED_LINES ?? 200);
+const runsMs = 300_000 + runs * 200;
 const names = lineColumns.map(({ name }) => name);
 const journal = randomUUID();
 const owner = { node: "home/0", group: "home", slot: 0, journal };
@@ -122,12 +123,16 @@ describe("lines in an archive", () => {
     expect(second).toMatchObject({ node: "home/0", node_group: "home", slot: 0, app_state: app?.state ?? null });
   });
 
-  it(`come back byte for byte whatever they hold (${runs} times)`, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(hostile, { minLength: 1, maxLength: 30 }), async (lines) => {
-        expect(await throughFile(lines, 7)).toEqual(lines);
-      }),
-      { numRuns: runs },
-    );
-  });
+  it(
+    `come back byte for byte whatever they hold (${runs} times)`,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(hostile, { minLength: 1, maxLength: 30 }), async (lines) => {
+          expect(await throughFile(lines, 7)).toEqual(lines);
+        }),
+        { numRuns: runs },
+      );
+    },
+    runsMs,
+  );
 });
