@@ -221,6 +221,7 @@ async function fill(place: Place, nodes: number, months: number, say: (text: str
       }
       await ask(database, fleet, from, end);
       await putRuns(owner, end);
+      await putTroubles(owner, from, end);
     } finally {
       await past.close();
     }
@@ -366,6 +367,31 @@ async function putRuns(owner: pg.Client, until: number): Promise<void> {
   );
 }
 
+/** Puts what was told somebody and what was repaired until `until` in place: an alert and a repair of each node in a week. */
+async function putTroubles(owner: pg.Client, from: number, until: number): Promise<void> {
+  const parameters = [new Date(from), new Date(until - dayMs)];
+  await owner.query(
+    `insert into alert (rule, subject, severity, summary, fix, since, opened_at, resolved_at, told_at, end_told_at)
+     select case when mod(week + node.id, 50) = 0 then 'reward-stalled' else 'node-silent' end, key, 'warning',
+       'The node is silent.', 'Look at it.', at, at, at + interval '1 hour', at, at + interval '1 hour'
+     from generate_series($1::timestamptz, $2::timestamptz, interval '7 days') with ordinality as weeks (at, week), node
+     order by at, node.id`,
+    parameters,
+  );
+  await owner.query(
+    `with episode as (
+       insert into recovery_episode (node_id, machine_id, trouble, reason, trouble_since, opened_at, closed_at, outcome, standing)
+       select node.id, machine_id, 'software', 'the browser ended', at, at, at + interval '1 hour', 'recovered', 'It is well.'
+       from generate_series($1::timestamptz, $2::timestamptz, interval '7 days') at, node order by at, node.id returning *
+     )
+     insert into recovery_action (action_id, episode_id, node_id, machine_id, rung, reason, evidence, decided_at, attempts,
+       maybe_sent, sent_at, next_try_at, ended_at, outcome)
+     select gen_random_uuid(), id, node_id, machine_id, 'runtime', reason, '{}', opened_at, 1, true, opened_at, opened_at,
+       opened_at, 'done' from episode order by id`,
+    parameters,
+  );
+}
+
 interface Measured {
   /** Milliseconds of each query: of the first time that it was asked, and of the times after. */
   readonly times: Readonly<Record<string, { readonly first: number[]; readonly warm: number[] }>>;
@@ -440,6 +466,14 @@ const urls: Readonly<Record<string, (asked: Asked) => string>> = {
   "runs of an outcome": () => "runs?outcome=transient",
   "runs of no outcome": () => "runs?outcome=blocked",
   gaps: () => "gaps",
+  costs: () => "costs",
+  "a node's costs": ({ node }) => `costs?node=${encodeURIComponent(node)}`,
+  alerts: () => "alerts",
+  "open alerts": () => "alerts?open=true",
+  "alerts of a rule": () => "alerts?rule=reward-stalled",
+  recovery: () => "recovery",
+  repairs: () => "recovery/actions",
+  "a node's repairs": ({ node }) => `nodes/${node}/actions`,
 };
 
 interface Sizes {
