@@ -402,6 +402,7 @@ async function watch({ home, fleet, daemon, visits, minutes, say }: Watching) {
     return Number(/^gradientlab_readings_total\{network="gradient",outcome="ok"\} (\d+)$/m.exec(text)?.[1] ?? 0);
   };
   const begun = performance.now();
+  let lastRead = begun;
   for (let asked = 0, open = false; performance.now() - begun < minutes * 60_000 || read < visits; ) {
     if (!open && asked < visits) {
       await fleet.addAccount();
@@ -418,12 +419,13 @@ async function watch({ home, fleet, daemon, visits, minutes, say }: Watching) {
     if (open && look.browser === 0 && answers >= (read + 1) * answersOfVisit) {
       read++;
       open = false;
+      lastRead = performance.now();
     }
     if (looks.length % 15 === 0) {
       await get("/api/v1/nodes?limit=500");
       say(`${fleet.nodes} nodes, ${read} of ${visits} readings, ${Math.round((performance.now() - begun) / 1000)} s`);
     }
-    if (performance.now() - begun > (minutes + visits + 5) * 60_000)
+    if (open && performance.now() - lastRead > 900_000)
       throw new Error(`${read} of ${visits} readings came: ${daemon.output()}`);
     await delay(lookMs);
   }
