@@ -99,10 +99,19 @@ export function sumOf(lines: readonly CostLine[]): bigint {
   return lines.reduce((sum, { microUsd }) => sum + (microUsd ?? 0n), 0n);
 }
 
-/** What has no price comes last, so that an allowance covers it only where nothing else needs it. */
-function byPrice(a: { readonly price: Price | null }, b: { readonly price: Price | null }): number {
-  if (a.price === null || b.price === null) return Number(a.price === null) - Number(b.price === null);
-  return Number(a.price.value) - Number(b.price.value);
+interface Priced {
+  readonly region: string;
+  readonly price: Price | null;
+}
+
+/**
+ * What has no price comes last, so that an allowance covers it only where nothing else needs it. Regions of one price, or of
+ * none, have an order of their own: what a region has left to pay for may not depend on which is named first.
+ */
+function byPrice(a: Priced, b: Priced): number {
+  const order = a.region < b.region ? -1 : 1;
+  if (a.price === null || b.price === null) return Number(a.price === null) - Number(b.price === null) || order;
+  return Number(a.price.value) - Number(b.price.value) || order;
 }
 
 function unitHoursOf(

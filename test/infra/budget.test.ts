@@ -46,7 +46,8 @@ function plainBill(demand: Demand, terms: Demand, ledgers: Ledgers, at: Date): P
             prices.find((each) => each.region === region) ?? prices.find((each) => each.region === undefined);
           return { region, amount: (amount * 744) / scale, price };
         })
-        .toSorted((a, b) => Number(a.price?.value ?? Infinity) - Number(b.price?.value ?? Infinity));
+        .toSorted((a, b) => (a.region < b.region ? -1 : 1))
+        .toSorted((a, b) => Number(a.price?.value ?? 1e9) - Number(b.price?.value ?? 1e9));
       for (const allowance of ledger?.free ?? []) {
         if (allowance.quantity !== quantity) continue;
         const months = allowance.months;
