@@ -193,6 +193,13 @@ function partsOf(demand: Demand, fit?: Fit): Parts {
   return parts;
 }
 
+/** Returns a demand without the accounts of which these counts use nothing: it says nothing of their terms any more. */
+function withoutUnused(demand: Demand, fit: Fit): Demand {
+  const parts = partsOf(demand, fit);
+  const accounts = Object.entries(demand.accounts).filter(([key]) => parts[key] !== undefined);
+  return { ...demand, accounts: Object.fromEntries(accounts) };
+}
+
 /** Returns a demand whose accounts use what these parts add up to. */
 function withParts(demand: Demand, parts: Parts): Demand {
   const accounts = Object.entries(demand.accounts).map(([key, account]): [string, AccountDemand] => {
@@ -463,9 +470,11 @@ function amountOf(uses: Uses, quantity: string, region: string | undefined): num
 function fitOf(before: Demand | null, wanted: Demand, ledgers: Ledgers, at: Date): Fit {
   const names = Object.keys(wanted.groups).toSorted();
   const had = before === null ? null : mayExist(before);
-  const bar = barOf(had, wanted, ledgers, at);
-  const accepted = (fit: Fit): boolean =>
-    !excessesOf(had, withLeftover(before, wanted, fit), ledgers, at, bar).some(({ raised }) => raised);
+  const accepted = (fit: Fit): boolean => {
+    const named = withoutUnused(wanted, fit);
+    const bar = barOf(had, named, ledgers, at);
+    return !excessesOf(had, withLeftover(before, named, fit), ledgers, at, bar).some(({ raised }) => raised);
+  };
   const none = Object.fromEntries(names.map((name) => [name, 0]));
   const kept = Object.fromEntries(
     names.map((name) => [name, Math.min(before?.groups[name]?.count ?? 0, wanted.groups[name]?.count ?? 0)]),

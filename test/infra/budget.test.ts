@@ -180,6 +180,39 @@ describe("a change that is refused", () => {
     );
     expect(refused).toBeGreaterThan(numRuns / 4);
   });
+
+  it("is accepted so too where the counts leave an account unused whose free period the change forgot", () => {
+    // Of all prices those of machines remain: on Azure, paid, one costs a little more than a second one on Google.
+    const providers = [...known.providers].map(([name, facts]) => {
+      const prices = facts.ledger.prices.map((price) =>
+        /^(e2-micro|b2)/.test(price.quantity) ? price : { ...price, value: "0" },
+      );
+      return [name, { ...facts, ledger: { ...facts.ledger, prices } }] as const;
+    });
+    const around = { ...known, providers: new Map(providers) };
+    const ledgers = ledgersOf(around.providers);
+    const at = new Date("2026-01-01T00:00:00Z");
+    const group = { workload: "sentry", network: null, retired: [], stopped: [] };
+    const there = { ...group, provider: "azure", region: "westus2", size: "b2pts", count: 1 };
+    const opened = { azure: { id: "a", opened: "2025-06-01" } };
+    const before = demandIn({ schema: 1, groups: { a: there }, accounts: opened, acknowledge: {} }, around);
+    const fleet: RandomFleet = {
+      schema: 1,
+      groups: {
+        a: { ...there, region: "eastus", size: "b2ats" },
+        c: { ...group, provider: "gcp", region: "us-central1", size: "e2-micro", count: 2 },
+      },
+      accounts: { azure: { id: "a" } },
+      acknowledge: { gcp: true, azure: true },
+    };
+    const { refusals, fix } = judge(before, demandIn(fleet, around), ledgers, at);
+    expect(refusals.map(({ path }) => path)).toEqual(["gradientlab:fleet.phase"]);
+    const mended = demandIn(
+      withCounts(fleet, (name, count) => fix.fit?.counts[name] ?? count),
+      around,
+    );
+    expect(judge(before, mended, ledgers, at).refusals).toEqual([]);
+  });
 });
 
 describe("a change that failed half-way", () => {
