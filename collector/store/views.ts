@@ -19,47 +19,59 @@ export interface NodeFilter {
 
 /** Returns nodes in the order of group and slot, with the newest of what is known of each. */
 export async function nodeRows(database: Database, filter: NodeFilter) {
+  return (
+    database
+      // Which nodes they are comes first: what is known of others is not looked up.
+      .selectFrom(nodesOf(database, filter).as("node"))
+      .innerJoin("node_latest", "node_latest.node_id", "node.id")
+      .leftJoinLateral(
+        (from) =>
+          from
+            .selectFrom("network_node")
+            .select(["network_node.network", "network_node.network_node_id"])
+            .whereRef("network_node.node_id", "=", "node.id")
+            .orderBy("network_node.id", "desc")
+            .limit(1)
+            .as("tie"),
+        (join) => join.onTrue(),
+      )
+      .leftJoinLateral(
+        (from) =>
+          from
+            .selectFrom("fact")
+            .select(["fact.value", "fact.scale", "fact.unit", "fact.as_of", "fact.reading_id"])
+            .whereRef("fact.network", "=", "tie.network")
+            .whereRef("fact.network_node_id", "=", "tie.network_node_id")
+            .where("fact.metric", "=", nodeMetrics.points)
+            // What a newer parser found in an old answer is stored last and is not the newest.
+            .orderBy("fact.as_of", "desc")
+            .orderBy("fact.id", "desc")
+            .limit(1)
+            .as("points"),
+        (join) => join.onTrue(),
+      )
+      .selectAll("node")
+      .select([
+        "node_latest.last_sample_at",
+        "node_latest.restarts",
+        "node_latest.pss_bytes",
+        "tie.network_node_id",
+        "points.value as points_value",
+        "points.scale as points_scale",
+        "points.unit as points_unit",
+        "points.as_of as points_as_of",
+        "points.reading_id as points_reading",
+      ])
+      .orderBy("node.node_group")
+      .orderBy("node.slot")
+      .execute()
+  );
+}
+
+function nodesOf(database: Database, filter: NodeFilter) {
   let query = database
     .selectFrom("node")
-    .innerJoin("node_latest", "node_latest.node_id", "node.id")
-    .leftJoinLateral(
-      (from) =>
-        from
-          .selectFrom("network_node")
-          .select(["network_node.network", "network_node.network_node_id"])
-          .whereRef("network_node.node_id", "=", "node.id")
-          .orderBy("network_node.id", "desc")
-          .limit(1)
-          .as("tie"),
-      (join) => join.onTrue(),
-    )
-    .leftJoinLateral(
-      (from) =>
-        from
-          .selectFrom("fact")
-          .select(["fact.value", "fact.scale", "fact.unit", "fact.as_of", "fact.reading_id"])
-          .whereRef("fact.network", "=", "tie.network")
-          .whereRef("fact.network_node_id", "=", "tie.network_node_id")
-          .where("fact.metric", "=", nodeMetrics.points)
-          // What a newer parser found in an old answer is stored last and is not the newest.
-          .orderBy("fact.as_of", "desc")
-          .orderBy("fact.id", "desc")
-          .limit(1)
-          .as("points"),
-      (join) => join.onTrue(),
-    )
-    .selectAll("node")
-    .select([
-      "node_latest.last_sample_at",
-      "node_latest.restarts",
-      "node_latest.pss_bytes",
-      "tie.network_node_id",
-      "points.value as points_value",
-      "points.scale as points_scale",
-      "points.unit as points_unit",
-      "points.as_of as points_as_of",
-      "points.reading_id as points_reading",
-    ])
+    .selectAll()
     .orderBy("node.node_group")
     .orderBy("node.slot")
     .limit(filter.limit);
@@ -86,7 +98,7 @@ export async function nodeRows(database: Database, filter: NodeFilter) {
       ),
     );
   }
-  return query.execute();
+  return query;
 }
 
 /** Returns the layers of these nodes as they are now. */
@@ -238,16 +250,11 @@ export interface FactFilter {
  * newest first; of one instant, what was stored last comes first.
  */
 export async function factRows(database: Database, filter: FactFilter) {
-  const { nodeId, limit } = filter;
-  if (nodeId === undefined) return factsOf(database, filter);
-  const names = await database
-    .selectFrom("network_node")
-    .select(["network", "network_node_id"])
-    .distinct()
-    .where("node_id", "=", nodeId)
-    .execute();
-  // Each name's facts lie in order of time; those of all its names together do not.
-  const pages = await Promise.all(names.map((name) => factsOf(database, filter, name)));
+  const { limit } = filter;
+  const owners = await ownersOf(database, filter);
+  if (owners === null) return factsOf(database, filter, {});
+  // Each one's facts lie in order of time; those of several do not.
+  const pages = await Promise.all(owners.map((owner) => factsOf(database, filter, owner)));
   return pages
     .flat()
     .toSorted(
@@ -256,11 +263,31 @@ export async function factRows(database: Database, filter: FactFilter) {
     .slice(0, limit);
 }
 
-async function factsOf(
-  database: Database,
-  filter: FactFilter,
-  name?: { readonly network: string; readonly network_node_id: string },
-) {
+/** Whose facts: a name that a network knows a node by, or an account. */
+interface FactOwner {
+  readonly network?: string;
+  readonly account?: string;
+  readonly network_node_id?: string;
+}
+
+/** Returns the names of the node, or the accounts, that are asked for; null where facts of many are. */
+async function ownersOf(database: Database, filter: FactFilter): Promise<readonly FactOwner[] | null> {
+  const { nodeId, about, network, account } = filter;
+  if (nodeId !== undefined)
+    return database
+      .selectFrom("network_node")
+      .select(["network", "network_node_id"])
+      .distinct()
+      .where("node_id", "=", nodeId)
+      .execute();
+  if (about !== "account") return null;
+  let query = database.selectFrom("account").select(["network", "account"]);
+  if (network !== undefined) query = query.where("network", "=", network);
+  if (account !== undefined) query = query.where("account", "=", account);
+  return query.execute();
+}
+
+async function factsOf(database: Database, filter: FactFilter, owner: FactOwner) {
   let query = database
     .selectFrom("fact")
     .leftJoinLateral(
@@ -281,10 +308,11 @@ async function factsOf(
     .orderBy("fact.as_of", "desc")
     .orderBy("fact.id", "desc")
     .limit(filter.limit);
-  if (name !== undefined)
-    query = query.where("fact.network", "=", name.network).where("fact.network_node_id", "=", name.network_node_id);
-  if (filter.network !== undefined) query = query.where("fact.network", "=", filter.network);
-  if (filter.account !== undefined) query = query.where("fact.account", "=", filter.account);
+  const network = owner.network ?? filter.network;
+  const account = owner.account ?? filter.account;
+  if (network !== undefined) query = query.where("fact.network", "=", network);
+  if (account !== undefined) query = query.where("fact.account", "=", account);
+  if (owner.network_node_id !== undefined) query = query.where("fact.network_node_id", "=", owner.network_node_id);
   if (filter.about === "account") query = query.where("fact.network_node_id", "is", null);
   if (filter.about === "node") query = query.where("fact.network_node_id", "is not", null);
   if (filter.metric !== undefined) query = query.where("fact.metric", "=", filter.metric);
