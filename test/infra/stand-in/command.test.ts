@@ -84,7 +84,9 @@ describe("the stand-in of the command plugin, over real SSH", () => {
     expect(await refusal(plugin.create(wanted({ create: "echo before; exit 3" })))).toBe(
       'Process exited with status 3: running "echo before; exit 3":\nbefore\n',
     );
-    expect(await refusal(plugin.create(wanted({ create: "kill -9 $PPID; sleep 5" })))).toContain(
+    // Its input comes once the server has said that the command runs.
+    const lost = wanted({ create: "read go; kill -9 $PPID; sleep 5", stdin: "go\n" });
+    expect(await refusal(plugin.create(lost))).toContain(
       "wait: remote command exited without exit status or exit signal: running ",
     );
   });
