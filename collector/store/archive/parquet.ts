@@ -90,7 +90,7 @@ export async function createParquet(
       const columnData = specs.map(({ name, type }) => {
         const cells = columns[name];
         if (cells === undefined) throw new Error(`the column ${name} has no values`);
-        const encoding = encodings[type];
+        const encoding = encodings[type] ?? (cells.some(isMinusZero) ? "PLAIN" : undefined);
         return { name, data: cells.map((cell) => inParquet(cell, type)), ...(encoding ? { encoding } : {}) };
       });
       await parquet.write({ columnData, rowGroupSize: Number.MAX_SAFE_INTEGER });
@@ -101,6 +101,11 @@ export async function createParquet(
     },
     close: () => handle.close(),
   };
+}
+
+/** A dictionary takes 0 and -0 for one value. */
+function isMinusZero(cell: Cell): boolean {
+  return Object.is(cell, -0);
 }
 
 function inParquet(cell: Cell, type: ColumnSpec["type"]): Cell | bigint {

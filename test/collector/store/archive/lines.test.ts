@@ -123,6 +123,12 @@ describe("lines in an archive", () => {
     expect(second).toMatchObject({ node: "home/0", node_group: "home", slot: 0, app_state: app?.state ?? null });
   });
 
+  it("keep a zero apart from a negative one", async () => {
+    const [line] = lived(1) as [KnownLine];
+    const lines = [0, -0, 0].map((everyS) => ({ ...line, everyS }));
+    expect(await throughFile(lines)).toEqual(lines);
+  });
+
   it(
     `come back byte for byte whatever they hold (${runs} times)`,
     async () => {
