@@ -8,9 +8,7 @@ drop index fact_of_day;
 create index fact_of_day on fact (day, as_of, id) where day is not null;
 create index fact_of_metric on fact (metric, as_of, id);
 
--- Those of accounts are few among those of nodes.
+-- Those of accounts are few among those of nodes; those of all accounts are read account by account.
 drop index fact_of_account;
 create index fact_of_account on fact (network, account, metric, as_of, id) where network_node_id is null;
 create index fact_of_account_by_time on fact (network, account, as_of, id) where network_node_id is null;
-create index fact_of_accounts on fact (metric, as_of, id) where network_node_id is null;
-create index fact_of_accounts_by_time on fact (as_of, id) where network_node_id is null;
