@@ -1,6 +1,6 @@
 import { browserSources } from "./browser-sources.ts";
 import type { CloudConfig } from "./cloud-config.ts";
-import { checkedDocument, journalLimits, type MachineArch, type MachineOs } from "./document.ts";
+import { checkedDocument, file, journalLimits, type MachineArch, type MachineOs } from "./document.ts";
 import { collectorInstaller } from "./machine/collector-install.ts";
 import { collectorFirewallRules } from "./machine/firewall.ts";
 import { accounts, collectorPlaces, places } from "./machine/layout.ts";
@@ -124,10 +124,6 @@ Unattended-Upgrade::Automatic-Reboot-Time "04:30";
     ],
   };
   return checkedDocument(document);
-}
-
-function file(path: string, content: string, permissions = "0644") {
-  return { path, permissions, content };
 }
 
 function lines(keys: readonly string[], options: string): string {

@@ -121,7 +121,8 @@ function secretIn(text: string): string | undefined {
 export const journalLimits =
   "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nSystemKeepFree=128M\nRuntimeMaxUse=16M\nMaxRetentionSec=14day\n";
 
-function file(path: string, content: string, permissions = "0644") {
+/** Returns a file of a document, for all to read unless `permissions` says otherwise. */
+export function file(path: string, content: string, permissions = "0644") {
   return { path, permissions, content };
 }
 

@@ -2,13 +2,13 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, realpath, rm, symlink } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { serverForFile } from "../collector/database.ts";
+import { freePort } from "../harness/sshd.ts";
 import { eventually } from "../practice/network-process.ts";
 
 const run = promisify(execFile);
@@ -74,14 +74,6 @@ beforeAll(async () => {
   text = await readFile(join(deploy, "Containerfile"), "utf8");
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  return port;
-}
 
 describe("the collector's image", () => {
   it("holds all that the collector needs, and is healthy by its own check", async () => {

@@ -108,7 +108,8 @@ export async function startSshd(
   };
 }
 
-async function freePort(): Promise<number> {
+/** Returns a port of the loopback address that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();

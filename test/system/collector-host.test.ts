@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { accounts } from "../../cloud-init/machine/layout.ts";
@@ -13,10 +12,11 @@ import { installerOver } from "../../infra/collector-carry.ts";
 import { collectorReleaseId } from "../../infra/collector-release.ts";
 import { ExplainedError } from "../../infra/problem.ts";
 import { machineFiles } from "../../infra/providers/local/machine/emulator.ts";
-import { ensureImage } from "../../infra/providers/local/machine/image.ts";
 import { MachineFile } from "../../infra/providers/local/machine/machine.ts";
 import { type Checkout, copyOfCheckout, until } from "../harness/checkout.ts";
 import { type Api, apiAt } from "../harness/collector-api.ts";
+import { imageLacks } from "../harness/image.ts";
+import { freePort } from "../harness/sshd.ts";
 
 /** Without hardware's help a machine boots in minutes, and on a busy host in many. */
 const waitMs = 60 * 60_000;
@@ -92,17 +92,9 @@ describe("the collector's own machine, as npm run up makes it", () => {
   const lives = () => api.all("nodes/home/0/incarnations");
 
   beforeAll(async () => {
-    try {
-      await ensureImage();
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      lacking = `${error.message} ${error.fix}`;
-      return;
-    }
-    const probe = createServer();
-    await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-    const { port } = probe.address() as { port: number };
-    await new Promise((resolve) => probe.close(resolve));
+    lacking = await imageLacks();
+    if (lacking !== null) return;
+    const port = await freePort();
     page = `http://127.0.0.1:${port}`;
     api = apiAt(page);
     // A node that is powered off: what its machine is like is no matter here.

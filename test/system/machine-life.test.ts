@@ -14,15 +14,14 @@ import type { RecoverLayer } from "../../collector/recovery/rungs.ts";
 import { type DebuggingAccess, debuggingAccess } from "../../infra/debugging-access.ts";
 import { checkout } from "../../infra/engine/environment.ts";
 import { agentFile } from "../../infra/home.ts";
-import { ExplainedError } from "../../infra/problem.ts";
 import { hostInside } from "../../infra/providers/local/machine/emulator.ts";
-import { ensureImage } from "../../infra/providers/local/machine/image.ts";
 import { bringAgent, tellNetwork } from "../../infra/providers/local/machine/network.ts";
 import { builtExtension } from "../../practice/extension-build.ts";
 import { packExtension } from "../../practice/extension-package.ts";
 import { median } from "../bench/figure.ts";
 import { type BootedMachine, bootMachine, bootMs, leak, stepMs } from "../harness/booted-machine.ts";
 import { until } from "../harness/checkout.ts";
+import { imageLacks } from "../harness/image.ts";
 import { keyPair } from "../harness/sshd.ts";
 import { inPage } from "../practice/browser-process.ts";
 import { data, type Heartbeat, heartbeatsOf, signIn } from "../practice/network-process.ts";
@@ -100,13 +99,8 @@ describe("a machine of 1 GB that pulumi up made", () => {
     machine.root("systemctl show --property=MainPID --value gradientlab-browser");
 
   beforeAll(async () => {
-    try {
-      await ensureImage();
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      lacking = `${error.message} ${error.fix}`;
-      return;
-    }
+    lacking = await imageLacks();
+    if (lacking !== null) return;
     machine = await bootMachine(everySeconds);
     const known = await machine.line(
       "the network's id of the node",

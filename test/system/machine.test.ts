@@ -5,12 +5,11 @@ import { build as buildPage, pageFolder } from "../../collector/web/build.ts";
 import { type CollectorProcess, startCollector } from "../../infra/commands/collector-process.ts";
 import { buildWhenStale } from "../../infra/engine/artefact.ts";
 import type { NodeRecord, Reach } from "../../infra/inventory.ts";
-import { ExplainedError } from "../../infra/problem.ts";
 import { type ProcessIdentity, stillRuns } from "../../infra/process-identity.ts";
-import { ensureImage } from "../../infra/providers/local/machine/image.ts";
 import { ServiceInfo } from "../../practice/service-info.ts";
 import { processesOf, until } from "../harness/checkout.ts";
 import { type Api, apiAt } from "../harness/collector-api.ts";
+import { imageLacks } from "../harness/image.ts";
 import { makeProject, type Project } from "../harness/project.ts";
 import { type Heartbeat, heartbeatsOf } from "../practice/network-process.ts";
 
@@ -53,13 +52,8 @@ describe("virtual machines that pulumi up makes", () => {
   };
 
   beforeAll(async () => {
-    try {
-      await ensureImage();
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      lacking = `${error.message} ${error.fix}`;
-      return;
-    }
+    lacking = await imageLacks();
+    if (lacking !== null) return;
     await buildWhenStale(pageFolder, ["collector/web/**/*"], (outDir) => buildPage({ outDir }));
     project = await makeProject();
     configure(keys.length);

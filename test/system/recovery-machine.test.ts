@@ -4,11 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RecoveryAction } from "../../collector/api/types.ts";
 import type { RecoverLayer } from "../../collector/recovery/rungs.ts";
 import { type CollectorProcess, startCollector } from "../../infra/commands/collector-process.ts";
-import { ExplainedError } from "../../infra/problem.ts";
-import { ensureImage } from "../../infra/providers/local/machine/image.ts";
 import { type BootedMachine, bootMachine, bootMs, stepMs } from "../harness/booted-machine.ts";
 import { until } from "../harness/checkout.ts";
 import { type Api, apiAt } from "../harness/collector-api.ts";
+import { imageLacks } from "../harness/image.ts";
 
 const everySeconds = 20;
 /** The ladder in fractions of its minutes. The machine itself restarts its workload all the while, and would go on for ever. */
@@ -36,13 +35,8 @@ describe("a collector that repairs a node on a virtual machine", () => {
     );
 
   beforeAll(async () => {
-    try {
-      await ensureImage();
-    } catch (error) {
-      if (!(error instanceof ExplainedError)) throw error;
-      lacking = `${error.message} ${error.fix}`;
-      return;
-    }
+    lacking = await imageLacks();
+    if (lacking !== null) return;
     machine = await bootMachine(everySeconds);
     const { home, env } = machine.project.place;
     writeFileSync(join(home, "recovery.json"), JSON.stringify(hasty));
