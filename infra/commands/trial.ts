@@ -2,7 +2,7 @@ import { existsSync, globSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { isMap, isScalar, parseDocument, stringify } from "yaml";
+import { isMap, isScalar, parse, parseDocument, stringify } from "yaml";
 import { checkout, type Home } from "../engine/environment.ts";
 import { ensureStack, runPulumi } from "../engine/stack.ts";
 import { homeOf } from "../home.ts";
@@ -102,17 +102,17 @@ async function makeProject(place: Home, name: string): Promise<string> {
   const folder = join(place.home, "project");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const bin = join(checkout, "infra", "bin");
+  const own: Record<string, unknown> = parse(await readFile(join(checkout, "Pulumi.yaml"), "utf8"));
   const project = {
-    name: "gradientlab",
+    ...own,
     main: join(bin, "index.js"),
-    runtime: { name: "nodejs", options: { typescript: false } },
     plugins: { providers: [{ name: "gradientlab", path: join(bin, "plugin") }] },
   };
   await writeFile(join(folder, "Pulumi.yaml"), stringify(project));
   await writeFile(join(folder, `Pulumi.${stack}.yaml`), await readFile(join(examples, `${name}.yaml`)));
   await placeStandIns(place);
-  const own = join(examples, `${name}.scenario.json`);
-  await setScenario(place, existsSync(own) ? { ...readScenario(own), speed } : { schema: 1, speed });
+  const scenario = join(examples, `${name}.scenario.json`);
+  await setScenario(place, existsSync(scenario) ? { ...readScenario(scenario), speed } : { schema: 1, speed });
   await ensureStack(place, stack, folder);
   return folder;
 }

@@ -82,7 +82,13 @@ async function runProgram(request: languagePb.RunRequest): Promise<languagePb.Ru
 
   const child = spawn(
     process.execPath,
-    [runner, ...words, program?.getEntryPoint() || request.getProgram() || ".", ...request.getArgsList()],
+    [
+      ...nodeArgs(program),
+      runner,
+      ...words,
+      program?.getEntryPoint() || request.getProgram() || ".",
+      ...request.getArgsList(),
+    ],
     {
       cwd: request.getPwd(),
       env: {
@@ -109,6 +115,12 @@ async function runProgram(request: languagePb.RunRequest): Promise<languagePb.Ru
   } finally {
     running.delete(child);
   }
+}
+
+/** Returns what the project's `runtime.options.nodeargs` has for Node.js, which knows no quotes here: words, as blanks part them. */
+function nodeArgs(program: languagePb.ProgramInfo | undefined): string[] {
+  const { nodeargs } = program?.getOptions()?.toJavaScript() ?? {};
+  return typeof nodeargs === "string" ? nodeargs.split(/\s+/).filter((word) => word !== "") : [];
 }
 
 /** Returns the SDK's runner that a program in `folder` would load, so that both work with one copy of the SDK. */

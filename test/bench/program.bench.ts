@@ -3,6 +3,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parse } from "yaml";
+import { z } from "zod";
 import { type BenchContext, type Figure, figure, median, paired, timedProcess } from "./figure.ts";
 import { startInstantEngine } from "./program/monitor.ts";
 
@@ -11,6 +13,9 @@ const checkout = join(here, "..", "..");
 const runner = createRequire(import.meta.url).resolve("@pulumi/pulumi/cmd/run");
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBmSfnE5mQ1Fq0a3SxcVZ2yJb1tq8mB4sJ4bYg1c0QxQ bench";
+
+/** What is read of the checkout's Pulumi.yaml. */
+const ProjectFile = z.object({ runtime: z.object({ options: z.object({ nodeargs: z.string() }) }) });
 
 /** One group on each cloud, and its account. */
 const clouds: Readonly<Record<string, { region: string; size: string; account: unknown }>> = {
@@ -24,6 +29,7 @@ const clouds: Readonly<Record<string, { region: string; size: string; account: u
 };
 
 interface Program {
+  readonly nodeArgs: readonly string[];
   readonly folder: string;
   readonly entry: string;
   readonly config: Record<string, string>;
@@ -57,9 +63,18 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
   });
   const measure = async (program: Program, env: NodeJS.ProcessEnv = {}): Promise<Measured> => {
     const file = join(scratch, "peak");
-    const args = ["--monitor", engine.address, "--engine", engine.address, "--project", "gradientlab"];
+    const args = [
+      ...program.nodeArgs,
+      runner,
+      "--monitor",
+      engine.address,
+      "--engine",
+      engine.address,
+      "--project",
+      "gradientlab",
+    ];
     args.push("--stack", "bench", "--pwd", program.folder, "--parallel", "8", program.entry);
-    const ms = await timedProcess(process.execPath, [runner, ...args], {
+    const ms = await timedProcess(process.execPath, args, {
       cwd: program.folder,
       env: {
         ...process.env,
@@ -74,7 +89,11 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
     });
     return { ms, bytes: Number(await readFile(file, "utf8")) };
   };
+  const { runtime } = ProjectFile.parse(parse(await readFile(join(checkout, "Pulumi.yaml"), "utf8")));
+  // The floors run under the same Node.js options.
+  const nodeArgs = runtime.options.nodeargs.split(" ");
   const compiled = (count: number): Program => ({
+    nodeArgs,
     folder: join(checkout, "infra", "bin"),
     entry: "index.js",
     config: {
@@ -97,6 +116,7 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
     },
   });
   const plain = (folder: string, resources: number, typescript: boolean): Program => ({
+    nodeArgs: typescript ? [] : nodeArgs,
     folder: join(here, "program", folder),
     entry: typescript ? "index.ts" : "index.js",
     config: {},

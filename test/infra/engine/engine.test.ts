@@ -65,6 +65,19 @@ describe("a bare npx pulumi, after the env file was loaded", () => {
     expect(diagnostics(output)).toContain("Program exited with non-zero exit code: 7");
   });
 
+  it("starts Node.js with the words that the project has for it", async () => {
+    const file = join(project.folder, "Pulumi.yaml");
+    const words = "--max-semi-space-size=8  --no-deprecation";
+    writeFileSync(
+      file,
+      readFileSync(file, "utf8").replace("typescript: false", `typescript: false, nodeargs: "${words}"`),
+    );
+    await ensureStack(project.place, "dev", project.folder);
+    project.write(`console.log("started with " + process.execArgv.join(" and "));`);
+    const { output } = await project.pulumi("preview");
+    expect(output).toContain("started with --max-semi-space-size=8 and --no-deprecation");
+  });
+
   it("passes the tool's exit code on", async () => {
     expect((await project.pulumi("stack", "select", "nowhere")).code).toBe(6);
   });
