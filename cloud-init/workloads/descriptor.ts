@@ -25,6 +25,8 @@ export type ProcessUnit = z.infer<typeof ProcessUnit>;
 /**
  * A service of a node that is a machine of its own. In `exec` the words `{node}` and `{browser}` are filled in. Memory
  * is in hundredths of the machine's; at `high` the kernel reclaims, at `max` it ends the unit, which is started again.
+ * Memory and swap together must fit beside the system: compressed swap is memory, and data that does not compress takes as
+ * much of it as before. With 70 and 512 MiB a leak of random data stopped a machine of 1 GB for good before any limit.
  */
 export const MachineUnit = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/),

@@ -88,7 +88,7 @@ async function beginLeak(machine: BootedMachine): Promise<void> {
       try {
         const { endpoint, close } = await debuggingAccess(machine.reach(), () => machine.keyOf("operator"));
         try {
-          return (await inPage<string>({ debugging: endpoint }, url, leak)) === "leaking";
+          return (await inPage<string>({ debugging: endpoint }, url, leak, "keep")) === "leaking";
         } finally {
           await close();
         }

@@ -73,6 +73,19 @@ describe("a boot document", () => {
     expect(encodeUserData(text, "gzip-base64").length).toBeLessThan(32_000);
   });
 
+  it("leaves a machine of 1 GB room where all that a workload may take is of the kind that nothing compresses", () => {
+    // What such a machine has for programs, and what the system and we took beside a browser where it was measured.
+    const [usableMib, restMib] = [950, 260];
+    const { units } = machineSpec.workload.machine;
+    expect(units.length).toBeGreaterThan(0);
+    // Compressed swap is memory, and none of it is gained then.
+    const takenMib = units.reduce(
+      (sum, { memoryPercent, swapMaxMib }) => sum + (memoryPercent.max / 100) * usableMib + swapMaxMib,
+      0,
+    );
+    expect(takenMib).toBeLessThanOrEqual(usableMib - restMib);
+  });
+
   it("lets each key do one thing", () => {
     const document = nodeDocument(machineSpec);
     const keys = (account: string): string => file(document, `/etc/ssh/gradientlab/${account}`);

@@ -245,14 +245,22 @@ export async function bootMachine(everySeconds: number): Promise<BootedMachine> 
   };
 }
 
-/** For a page: takes memory, a megabyte at a time and each of its own, until the browser's limit ends it. */
-export const leak = `window.kept = [], setInterval(() => {
-  for (let n = 0; n < 8; n++) {
+/**
+ * For a page that stays open: takes memory, a megabyte at a time and each of its own, until the browser's limit ends it.
+ * Messages to itself are what a page in the background is not kept from.
+ */
+export const leak = `(() => {
+  const { port1, port2 } = new MessageChannel();
+  window.kept = [];
+  port1.onmessage = () => {
     const block = new Uint8Array(1 << 20);
     for (let at = 0; at < block.length; at += 65536) crypto.getRandomValues(block.subarray(at, at + 65536));
     window.kept.push(block);
-  }
-}, 20), "leaking"`;
+    port2.postMessage(null);
+  };
+  port2.postMessage(null);
+  return "leaking";
+})()`;
 
 /** Returns the text as one word for a shell. */
 function quoted(word: string): string {

@@ -118,15 +118,18 @@ export async function targets({ debugging }: BrowserProcess): Promise<readonly T
   return (await (await fetch(`${debugging}/json/list`)).json()) as Target[];
 }
 
-/** Opens the page, evaluates the expression in it until that gives something, closes the page and returns the value. */
-export function inPage<T>(browserProcess: Debuggable, url: string, expression: string): Promise<T> {
-  return withPage(browserProcess, url, (send) =>
+/**
+ * Opens the page, evaluates the expression in it until that gives something, closes the page, or keeps it open where
+ * `keep` is given, and returns the value.
+ */
+export function inPage<T>(browserProcess: Debuggable, url: string, expression: string, keep?: "keep"): Promise<T> {
+  const evaluate = (send: Send): Promise<T> =>
     eventually(`${expression} in ${url}`, async () => {
       const params = { expression, awaitPromise: true, returnByValue: true };
       const { result } = (await send("Runtime.evaluate", params)) as { result?: { value?: T } };
       return result?.value;
-    }),
-  );
+    });
+  return withPage(browserProcess, url, evaluate, keep);
 }
 
 /** Puts every service worker to sleep, as the browser does with one that has nothing to do. */
@@ -142,7 +145,12 @@ export function stopWorkers(browserProcess: BrowserProcess, url: string): Promis
 
 type Send = (method: string, params: object) => Promise<unknown>;
 
-async function withPage<T>({ debugging }: Debuggable, url: string, work: (send: Send) => Promise<T>): Promise<T> {
+async function withPage<T>(
+  { debugging }: Debuggable,
+  url: string,
+  work: (send: Send) => Promise<T>,
+  keep?: "keep",
+): Promise<T> {
   const opened = await fetch(`${debugging}/json/new?${encodeURIComponent(url)}`, { method: "PUT" });
   const target = (await opened.json()) as Target;
   const socket = new WebSocket(target.webSocketDebuggerUrl);
@@ -170,6 +178,6 @@ async function withPage<T>({ debugging }: Debuggable, url: string, work: (send: 
     return await work(send);
   } finally {
     socket.close();
-    await fetch(`${debugging}/json/close/${target.id}`);
+    if (keep === undefined) await fetch(`${debugging}/json/close/${target.id}`);
   }
 }

@@ -68,14 +68,14 @@ describe("a machine of 1 GB that pulumi up made", () => {
     expect(nodes.map((node) => node.id)).toEqual([id]);
   };
   /** Evaluates an expression in a page of the node's browser, by the operator's key and nothing else. */
-  const inBrowser = async <T>(url: string, expression: string): Promise<T> => {
+  const inBrowser = async <T>(url: string, expression: string, keep?: "keep"): Promise<T> => {
     let access: DebuggingAccess | undefined;
     await until("the enrolment account's forward", stepMs, async () => {
       access = await debuggingAccess(machine.reach(), () => machine.keyOf("operator")).catch(tooBusy);
       return access !== undefined;
     });
     try {
-      return await inPage<T>({ debugging: access?.endpoint ?? "" }, url, expression);
+      return await inPage<T>({ debugging: access?.endpoint ?? "" }, url, expression, keep);
     } finally {
       await access?.close();
     }
@@ -258,7 +258,7 @@ describe("a machine of 1 GB that pulumi up made", () => {
     "ends a browser that leaks at its limit, starts it again, and answers all the while",
     async () => {
       const before = await last();
-      await inBrowser(`${inside()}/practice/health`, leak);
+      await inBrowser(`${inside()}/practice/health`, leak, "keep");
       const ended = await event("unit-out-of-memory", before, { unit: "browser" });
       const { event: told } = await event("out-of-memory", before);
       expect(told?.kills).toBeGreaterThan(0);
