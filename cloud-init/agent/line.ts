@@ -52,7 +52,10 @@ export interface MachineMeasures {
   readonly net_tx_bytes?: number;
 }
 
-/** The workload's runtime: `restarts` counts since the journal began, `pss_bytes` is the proportional set size of all its processes. */
+/**
+ * The workload's runtime: `restarts` counts since the journal began, `pss_bytes` is the proportional set size of all its
+ * processes, `memory_stall_percent` the share of the last five minutes in which one of them waited for memory.
+ */
 export interface RuntimeMeasures {
   readonly state?: "up" | "down";
   readonly reason?: string;
@@ -60,6 +63,7 @@ export interface RuntimeMeasures {
   readonly restarts?: number;
   readonly since?: string;
   readonly pss_bytes?: number;
+  readonly memory_stall_percent?: number;
 }
 
 /** The app: `looked` marks a sample for which the app's own page was opened; `worker` is what the browser listed. */

@@ -81,7 +81,7 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
       await ask(directory, node, { id: `sample-${process.pid}-${Date.now()}`, verb: "sample" });
       return;
     }
-    const { draft, events, deaf, remember } = await takeSample(directory, node, agentVersion);
+    const { draft, events, stuck, remember } = await takeSample(directory, node, agentVersion);
     const folder = nodePaths(directory).journal;
     const written = appendToJournal(folder, draft);
     for (const event of events) appendToJournal(folder, { ...stampNow(node.everySeconds), kind: "event", event });
@@ -91,7 +91,7 @@ const verbs: Readonly<Record<string, (directory: string, words: Words) => Promis
       writeStatusPage(directory, statusPage(node, draft, events));
       // One wish for each life of the runtime: it is restarted once, and then given time.
       const since = draft.runtime?.since?.replace(/\D/g, "");
-      if (deaf && since !== undefined)
+      if (stuck && since !== undefined)
         placeAction(directory, { id: `watchdog-${since}`, verb: "recover", layer: "runtime" });
     }
     print(written);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { serviceOf } from "../machine/layout.ts";
 import { measureApp } from "./app.ts";
 import { type ChangesMemory, changesOf } from "./changes.ts";
 import { type NodeFile, nodePaths, readJson, type UnitStatus, writeJson } from "./folder.ts";
@@ -15,8 +16,8 @@ import { lacksBrowser, unitsOf } from "./units.ts";
 export interface Sample {
   readonly draft: LineDraft;
   readonly events: readonly NodeEvent[];
-  /** Whether a runtime that runs has not answered for so long that it should be restarted. */
-  readonly deaf: boolean;
+  /** Whether a runtime that runs should be restarted: it has not answered for long, or only waits for memory. */
+  readonly stuck: boolean;
   /** Keeps what the next sample needs to know; to be called once the lines are written. */
   readonly remember: () => void;
 }
@@ -33,6 +34,12 @@ export function stampNow(everySeconds: number | null): Stamp {
 
 /** A running browser that did not answer in so many samples one after the other is restarted. */
 const deafAfter = 3;
+/**
+ * So much of five minutes spent waiting for memory is no work any more. At its limit a program that leaks is not always
+ * ended: while the kernel finds pages of its files to drop and to read again, it goes on doing only that, for as long as it
+ * was watched. One that works waits for a few hundredths.
+ */
+const stalledPercent = 60;
 /** Before, a slow machine may still be starting it; to restart it then would never let it come up. */
 const startingMs = 10 * 60_000;
 
@@ -43,6 +50,27 @@ const startingMs = 10 * 60_000;
 export function isDeaf({ state, since }: RuntimeMeasures, silent: number, at: string): boolean {
   if (state !== "up" || since === undefined || silent < deafAfter) return false;
   return Date.parse(at) - Date.parse(since) >= startingMs;
+}
+
+/** Returns the event that tells of a runtime that only waits for memory, or `undefined` where it does not. */
+export function stallEvent({ state, memory_stall_percent: percent = 0 }: RuntimeMeasures): NodeEvent | undefined {
+  return state === "up" && percent >= stalledPercent ? { name: "memory-stalled", percent } : undefined;
+}
+
+/** Returns `some avg300` of the text of a `memory.pressure` file, in hundredths of the time (Linux's PSI). */
+export function memoryStallIn(text: string): number | undefined {
+  const found = /^some .*\bavg300=(\d+\.\d+)/m.exec(text);
+  return found === null ? undefined : Number(found[1]);
+}
+
+function memoryStallOf(unit: string): number | undefined {
+  try {
+    return memoryStallIn(readFileSync(`/sys/fs/cgroup/system.slice/${serviceOf(unit)}/memory.pressure`, "utf8"));
+  } catch (error) {
+    // A kernel may be built without it.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -65,6 +93,7 @@ export async function takeSample(directory: string, node: NodeFile, version: str
   ]);
   const changes =
     node.supervision === "systemd" ? await compare(directory, stamp, { agent: version }, measures) : undefined;
+  const stalled = stallEvent(runtime ?? {});
   const draft: LineDraft = {
     ...stamp,
     kind: "sample",
@@ -76,8 +105,8 @@ export async function takeSample(directory: string, node: NodeFile, version: str
   };
   return {
     draft,
-    events: [...(changes?.events ?? []), ...(app?.events ?? [])],
-    deaf: isDeaf(runtime ?? {}, app?.memory?.silent ?? 0, stamp.at),
+    events: [...(changes?.events ?? []), ...(app?.events ?? []), ...(stalled === undefined ? [] : [stalled])],
+    stuck: stalled !== undefined || isDeaf(runtime ?? {}, app?.memory?.silent ?? 0, stamp.at),
     remember() {
       if (app?.memory !== undefined) writeJson(paths.app, app.memory);
       if (changes !== undefined) writeJson(paths.changes, changes.memory);
@@ -132,5 +161,16 @@ async function measureRuntime(
       since,
     };
   const pss = await measures.attempt("runtime.pss_bytes", () => proportionalSetSize(processesOf(pid)));
-  return { state: "up", pid, restarts, since, ...(pss === undefined ? {} : { pss_bytes: pss }) };
+  const stall =
+    node.supervision === "systemd"
+      ? await measures.attempt("runtime.memory_stall_percent", () => memoryStallOf(name))
+      : undefined;
+  return {
+    state: "up",
+    pid,
+    restarts,
+    since,
+    ...(pss === undefined ? {} : { pss_bytes: pss }),
+    ...(stall === undefined ? {} : { memory_stall_percent: stall }),
+  };
 }

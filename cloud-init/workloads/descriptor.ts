@@ -24,15 +24,16 @@ export type ProcessUnit = z.infer<typeof ProcessUnit>;
 
 /**
  * A service of a node that is a machine of its own. In `exec` the words `{node}` and `{browser}` are filled in. Memory
- * is in hundredths of the machine's; at `high` the kernel reclaims, at `max` it ends the unit, which is started again.
- * Memory and swap together must fit beside the system: compressed swap is memory, and data that does not compress takes as
- * much of it as before. With 70 and 512 MiB a leak of random data stopped a machine of 1 GB for good before any limit.
+ * is in hundredths of the machine's; at the limit the kernel ends the unit, which is started again. There is no limit at
+ * which it is only slowed down: a browser that leaks then stays just below the one that ends it. Memory and swap together
+ * must fit beside the system: compressed swap is memory, and data that does not compress takes as much of it as before.
+ * With 70 and 512 MiB a leak of random data stopped a machine of 1 GB for good before any limit.
  */
 export const MachineUnit = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/),
   exec: z.array(z.string()).min(1),
   stopSeconds: z.int().min(1).max(300).default(20),
-  memoryPercent: z.strictObject({ high: z.int().min(1).max(100), max: z.int().min(1).max(100) }),
+  memoryMaxPercent: z.int().min(1).max(100),
   swapMaxMib: z.int().nonnegative(),
   /** Days between two planned restarts, which give back what a long-running program has leaked. */
   recycleDays: z.int().min(1).max(31).optional(),

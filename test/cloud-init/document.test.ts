@@ -80,7 +80,7 @@ describe("a boot document", () => {
     expect(units.length).toBeGreaterThan(0);
     // Compressed swap is memory, and none of it is gained then.
     const takenMib = units.reduce(
-      (sum, { memoryPercent, swapMaxMib }) => sum + (memoryPercent.max / 100) * usableMib + swapMaxMib,
+      (sum, { memoryMaxPercent, swapMaxMib }) => sum + (memoryMaxPercent / 100) * usableMib + swapMaxMib,
       0,
     );
     expect(takenMib).toBeLessThanOrEqual(usableMib - restMib);

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { measureApp } from "../../cloud-init/agent/app.ts";
 import { type NodeFile, nodePaths, writeJson } from "../../cloud-init/agent/folder.ts";
 import { newMeasures } from "../../cloud-init/agent/measure.ts";
-import { isDeaf } from "../../cloud-init/agent/sample.ts";
+import { isDeaf, memoryStallIn, stallEvent } from "../../cloud-init/agent/sample.ts";
 
 const probe = {
   kind: "extension",
@@ -101,5 +101,16 @@ describe("a browser's profile", () => {
     expect(isDeaf({ state: "up", since }, 9, minutesOn(9))).toBe(false);
     expect(isDeaf({ state: "up", since }, 2, minutesOn(60))).toBe(false);
     expect(isDeaf({ state: "down", since }, 9, minutesOn(60))).toBe(false);
+  });
+
+  it("is restarted, and told of, once it spends most of its time waiting for memory", () => {
+    const pressure =
+      "some avg10=96.90 avg60=92.09 avg300=78.40 total=586237389\nfull avg10=26.24 avg60=25.33 avg300=21.51 total=1\n";
+    expect(memoryStallIn(pressure)).toBe(78.4);
+    expect(memoryStallIn("")).toBeUndefined();
+    expect(stallEvent({ state: "up", memory_stall_percent: 78.4 })).toEqual({ name: "memory-stalled", percent: 78.4 });
+    expect(stallEvent({ state: "up", memory_stall_percent: 20 })).toBeUndefined();
+    expect(stallEvent({ state: "up" })).toBeUndefined();
+    expect(stallEvent({ state: "down", memory_stall_percent: 78.4 })).toBeUndefined();
   });
 });

@@ -262,6 +262,20 @@ export const leak = `(() => {
   return "leaking";
 })()`;
 
+/**
+ * Waits for the end of a browser that leaks: by the kernel at its limit, or by the agent, where all it still does is wait
+ * for memory. Returns the line of its end, and who ended it.
+ */
+export async function endOfLeak(
+  machine: BootedMachine,
+  after: number,
+): Promise<{ readonly line: JournalLine; readonly by: "kernel" | "agent" }> {
+  const line = await machine.line("the end of a leak", after, ({ event }) => {
+    return event?.unit === "browser" && (event.name === "unit-out-of-memory" || event.name === "unit-exited");
+  });
+  return { line, by: line.event?.name === "unit-exited" ? "agent" : "kernel" };
+}
+
 /** Returns the text as one word for a shell. */
 function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;

@@ -87,7 +87,8 @@ const installed = [
 const mirrored = ["gpg", "nftables"] as const;
 
 const diskGib = 6;
-const buildMs = 30 * 60_000;
+/** A build for another architecture runs all of its packages' programs in software. */
+const buildMs = { own: 30 * 60_000, foreign: 120 * 60_000 } as const;
 
 /**
  * The image's settings of cloud-init: its own order of modules, without those for what is not here, and with the host
@@ -323,7 +324,7 @@ async function buildImage(
     const builder = ["mmdebstrap", ...words, hook, "bookworm", join(part, "root")];
     const foreign = ["sh", "-c", amongForeign, "sh", programs, `/usr/bin/${interpreter}`];
     const among = arch === hostArch ? builder : [...foreign, ...builder, "--skip=check/qemu"];
-    await step("mmdebstrap", among, part, say, signal);
+    await step("mmdebstrap", among, part, say, signal, arch === hostArch ? buildMs.own : buildMs.foreign);
     say("writing the disk");
     await step("mke2fs", ["sh", "-c", pack], part, say, signal);
     await rm(join(part, "finish"));
@@ -340,13 +341,14 @@ async function step(
   cwd: string,
   say: (line: string) => void,
   signal: AbortSignal | undefined,
+  timeoutMs: number = buildMs.own,
 ): Promise<void> {
   // A build that nobody waits for any more ends with whoever began it.
   const { end, last } = await runLoudly(["setpriv", "--pdeathsig", "TERM", ...argv], {
     say: (line) => say(line.replace(/^I: /, "")),
     cwd,
     signal,
-    timeoutMs: buildMs,
+    timeoutMs,
   });
   if (end === null) return;
   throw new ExplainedError(
