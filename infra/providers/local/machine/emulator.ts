@@ -64,7 +64,18 @@ export function emulatorWords(machine: EmulatedMachine): readonly string[] {
   ];
 }
 
-const kernelWords = ["root=/dev/nvme0n1", "rootwait", "ds=nocloud", "quiet"] as const;
+/**
+ * On a host whose own disk is busy a flush may take longer than the half minute after which the kernel gives a disk up, and
+ * with it all that is mounted. There is no other to go to: it waits, as clouds with such disks advise.
+ * https://docs.aws.amazon.com/ebs/latest/userguide/timeout-nvme-ebs-volumes.html
+ */
+const kernelWords = [
+  "root=/dev/nvme0n1",
+  "rootwait",
+  "nvme_core.io_timeout=4294967295",
+  "ds=nocloud",
+  "quiet",
+] as const;
 
 /**
  * Guests of an emulator share nothing with strangers: guards against that would cost every system call. Its clock is the
