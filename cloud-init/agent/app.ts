@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { places, ports } from "../machine/layout.ts";
 import type { Probe } from "../workloads/descriptor.ts";
 import { type DebuggingEndpoint, debuggingEndpoint, endpointAt, evaluateInPage, listTargets } from "./devtools.ts";
-import { type NodeFile, nodePaths, readJson, type UnitStatus } from "./folder.ts";
+import { type NodeFile, nodePaths, readJson, readMemory, type UnitStatus } from "./folder.ts";
 import type { AppMeasures, NodeEvent } from "./line.ts";
 import { codeOf, MeasureFailed, type Measures } from "./measure.ts";
 
@@ -78,7 +78,7 @@ async function measureFile(directory: string, path: string, now: Date): Promise<
   }
   if (typeof value !== "object" || value === null) return { app: { state: "down", reason: "no-file" }, events: [] };
   const facts = factsOf(value as Record<string, unknown>);
-  const before = readJson<AppMemory>(nodePaths(directory).app) ?? {};
+  const before = readMemory<AppMemory>(nodePaths(directory).app) ?? {};
   return { app: { state: "up", ...measuresOf(facts, now) }, ...changed(before, facts) };
 }
 
@@ -96,7 +96,7 @@ async function measureExtension(
   if (browser?.state !== "up") return { app: { state: "down", reason: "runtime-down" }, events: [] };
 
   const paths = nodePaths(directory);
-  const found = readJson<AppMemory>(paths.app) ?? {};
+  const found = readMemory<AppMemory>(paths.app) ?? {};
   const sameLife = found.browserSince === browser.since;
   const mark = await measures.attempt("app.profile", () => profileMark(directory, node));
   const replaced = mark !== undefined && found.profile !== undefined && mark !== found.profile;

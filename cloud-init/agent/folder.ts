@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { Probe, ProcessUnit } from "../workloads/descriptor.ts";
 
@@ -102,8 +112,39 @@ export function readJson<T>(file: string): T | undefined {
 /** Writes `value` to `file` so that a reader sees the old text or the new, never half of one. */
 export function writeJson(file: string, value: unknown): void {
   const part = `${file}.${process.pid}.part`;
-  writeFileSync(part, `${JSON.stringify(value)}\n`, { mode: 0o600 });
-  renameSync(part, file);
+  try {
+    writeFileSync(part, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+    renameSync(part, file);
+  } catch (error) {
+    rmSync(part, { force: true });
+    throw error;
+  }
+}
+
+/** Returns what `writeMemory` kept, or `undefined` where it kept nothing yet, or was cut short on a full disk. */
+export function readMemory<T>(file: string): T | undefined {
+  try {
+    return readJson<T>(file);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Keeps for the next sample what this one saw. On a full disk it goes where the text before lies, in the blocks that this
+ * has; where it does not fit there, that text stays: a change is then told once more.
+ */
+export function writeMemory(file: string, value: unknown): void {
+  try {
+    writeJson(file, value);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    // An empty file, or none, has no block; units of stat(2) are 512 bytes. Blanks cover what is left of a longer text.
+    const { blocks, size } = statSync(file, { throwIfNoEntry: false }) ?? { blocks: 0, size: 0 };
+    const text = JSON.stringify(value).padEnd(size);
+    if (Buffer.byteLength(text) <= blocks * 512) writeFileSync(file, text, { flag: "r+" });
+  }
 }
 
 /** Writes a file that is on disk before it has its name: a power cut leaves the old one or the new one, and none empty. */

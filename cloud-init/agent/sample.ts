@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { serviceOf } from "../machine/layout.ts";
 import { measureApp } from "./app.ts";
 import { type ChangesMemory, changesOf } from "./changes.ts";
-import { type NodeFile, nodePaths, readJson, type UnitStatus, writeJson } from "./folder.ts";
+import { type NodeFile, nodePaths, readMemory, type UnitStatus, writeMemory } from "./folder.ts";
 import type { LineDraft, Stamp } from "./journal.ts";
 import type { NetMeasures, NodeEvent, RuntimeMeasures } from "./line.ts";
 import { measureMachine } from "./machine.ts";
@@ -63,16 +63,6 @@ export function memoryStallIn(text: string): number | undefined {
   return found === null ? undefined : Number(found[1]);
 }
 
-function memoryStallOf(unit: string): number | undefined {
-  try {
-    return memoryStallIn(readFileSync(`/sys/fs/cgroup/system.slice/${serviceOf(unit)}/memory.pressure`, "utf8"));
-  } catch (error) {
-    // A kernel may be built without it.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 /**
  * Measures every layer of the node once, and on a machine compares it with the sample before. What could not be measured
  * is left out and stands in `errors`. `version` is the agent's own.
@@ -108,8 +98,8 @@ export async function takeSample(directory: string, node: NodeFile, version: str
     events: [...(changes?.events ?? []), ...(app?.events ?? []), ...(stalled === undefined ? [] : [stalled])],
     stuck: stalled !== undefined || isDeaf(runtime ?? {}, app?.memory?.silent ?? 0, stamp.at),
     remember() {
-      if (app?.memory !== undefined) writeJson(paths.app, app.memory);
-      if (changes !== undefined) writeJson(paths.changes, changes.memory);
+      if (app?.memory !== undefined) writeMemory(paths.app, app.memory);
+      if (changes !== undefined) writeMemory(paths.changes, changes.memory);
     },
   };
 }
@@ -132,7 +122,7 @@ async function compare(
   measures: Measures,
 ): Promise<{ readonly events: readonly NodeEvent[]; readonly memory: ChangesMemory }> {
   const now = new Date(at);
-  const before = readJson<ChangesMemory>(nodePaths(directory).changes);
+  const before = readMemory<ChangesMemory>(nodePaths(directory).changes);
   const { sight, events, more } = await lookAtMachine(boot, versions, before, measures, now);
   const compared = changesOf(before, sight, now);
   return { events: [...compared.events, ...events], memory: { ...compared.memory, ...more } };
@@ -163,7 +153,9 @@ async function measureRuntime(
   const pss = await measures.attempt("runtime.pss_bytes", () => proportionalSetSize(processesOf(pid)));
   const stall =
     node.supervision === "systemd"
-      ? await measures.attempt("runtime.memory_stall_percent", () => memoryStallOf(name))
+      ? await measures.attempt("runtime.memory_stall_percent", () =>
+          memoryStallIn(readFileSync(`/sys/fs/cgroup/system.slice/${serviceOf(name)}/memory.pressure`, "utf8")),
+        )
       : undefined;
   return {
     state: "up",

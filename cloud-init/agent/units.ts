@@ -1,14 +1,22 @@
 import { existsSync } from "node:fs";
 import { places } from "../machine/layout.ts";
 import { withFlock } from "./flock.ts";
-import { type NodeFile, nodePaths, readJson, type UnitStatus, type UnitsFile, writeJson } from "./folder.ts";
+import {
+  type NodeFile,
+  nodePaths,
+  readJson,
+  readMemory,
+  type UnitStatus,
+  type UnitsFile,
+  writeMemory,
+} from "./folder.ts";
 import { systemdUnit } from "./systemd.ts";
 
 /** Returns the node's units as whoever keeps them running says. Throws where systemd does not answer. */
 export function unitsOf(directory: string, node: NodeFile): readonly UnitStatus[] {
   const paths = nodePaths(directory);
   if (node.supervision !== "systemd") return readJson<UnitsFile>(paths.units)?.units ?? [];
-  const restarts = readJson<Readonly<Record<string, number>>>(paths.restarts) ?? {};
+  const restarts = readMemory<Readonly<Record<string, number>>>(paths.restarts) ?? {};
   return node.units.map(({ name }) => systemdUnit(name, restarts[name] ?? 0));
 }
 
@@ -16,8 +24,8 @@ export function unitsOf(directory: string, node: NodeFile): readonly UnitStatus[
 export function countRestart(directory: string, unit: string): void {
   const { restarts } = nodePaths(directory);
   withFlock(`${restarts}.lock`, "exclusive", 10, () => {
-    const before = readJson<Readonly<Record<string, number>>>(restarts) ?? {};
-    writeJson(restarts, { ...before, [unit]: (before[unit] ?? 0) + 1 });
+    const before = readMemory<Readonly<Record<string, number>>>(restarts) ?? {};
+    writeMemory(restarts, { ...before, [unit]: (before[unit] ?? 0) + 1 });
   });
 }
 

@@ -1,12 +1,17 @@
 import type { BrowserSource } from "../browser-sources.ts";
 import { places } from "./layout.ts";
 
-/** Shell programs of a machine. They run under dash, as root unless they say otherwise. */
+/**
+ * Shell programs of a machine. They run under dash, as root unless they say otherwise. What is said of them is said here:
+ * the document that carries them is limited in size.
+ */
 
-/** Returns the program that makes compressed swap in memory of half the machine's, where the kernel has the module. */
+/**
+ * Returns the program that makes compressed swap in memory of half the machine's, used before the swap file. Not every
+ * cloud's kernel has the module: then there is the file only.
+ */
 export function zramSwap(): string {
   return `#!/bin/sh
-# Compressed swap in memory, before the swap file. Not every cloud's kernel has the module: then there is the file only.
 set -eu
 if grep -q '^/dev/zram' /proc/swaps; then exit 0; fi
 if ! modprobe zram; then echo "This kernel has no zram; the swap file has to do."; exit 0; fi
@@ -20,7 +25,6 @@ swapon --priority 100 "$device"
 /** Returns the program that answers one connection with the status page: no server stays in memory. */
 export function statusPage(): string {
   return `#!/bin/sh
-# One answer to one connection of the operator's tunnel.
 page=${places.node}/status/index.html
 while IFS= read -r line; do [ "\${#line}" -le 1 ] && break; done
 if [ -r "$page" ]; then status='200 OK'; else status='503 Service Unavailable'; page=/dev/null; fi
@@ -46,7 +50,6 @@ export function browserInstall(
     return words.map((word) => `'${word}'`).join(" ");
   });
   return `#!/bin/sh
-# Finds a browser, or installs one from the first source that works.
 set -u
 export DEBIAN_FRONTEND=noninteractive
 

@@ -172,6 +172,22 @@ it("a disk that is full to the last block stops no line: the reserve goes first,
   expect(seen.then.at(-1)).toBe("disk-freed");
 });
 
+it("what a sample remembers is kept on a full disk too, and leaves nothing half written there", async () => {
+  const { code, stdout, stderr } = await execute("unshare", [
+    ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
+    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" "$3" "$1"', "full"],
+    ...[folder, process.execPath, fileURLToPath(new URL("./full-memory.ts", import.meta.url))],
+  ]);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(JSON.parse(stdout)).toEqual({
+    full: { count: 2 },
+    same: { count: 2 },
+    none: null,
+    torn: null,
+    files: ["ballast", "kept.json"],
+  });
+});
+
 describe("a journal whose end was cut off", () => {
   const count = Number(process.env.GRADIENTLAB_TORTURE ?? 20);
 
