@@ -447,7 +447,8 @@ const urls: Readonly<Record<string, (asked: Asked) => string>> = {
   "days of a year": ({ node, now }) => `nodes/${node}/rollups?every=day&limit=400&from=${time(now - 365 * dayMs)}`,
   "layers of a month": ({ node, now }) => `nodes/${node}/states?from=${time(now - 30 * dayMs)}`,
   "layers of a past month": ({ node, at }) => `nodes/${node}/states?${range(at, 30)}`,
-  "a layer": ({ node }) => `nodes/${node}/states?layer=verdict`,
+  // As many stretches as the shorter time has too: what grows with the length of an answer is the answer.
+  "a layer": ({ node }) => `nodes/${node}/states?layer=verdict&limit=8`,
   "a node's rewards": ({ node }) => `nodes/${node}/rewards`,
   "a node's points in a range": ({ node, at }) => `nodes/${node}/rewards?metric=points&${range(at, 7)}`,
   "a node's gaps": ({ node }) => `nodes/${node}/gaps`,
