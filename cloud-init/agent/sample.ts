@@ -35,9 +35,9 @@ export function stampNow(everySeconds: number | null): Stamp {
 /** A running browser that did not answer in so many samples one after the other is restarted. */
 const deafAfter = 3;
 /**
- * So much of five minutes spent waiting for memory is no work any more. At its limit a program that leaks is not always
- * ended: while the kernel finds pages of its files to drop and to read again, it goes on doing only that, for as long as it
- * was watched. One that works waits for a few hundredths.
+ * So much of five minutes spent waiting for memory is no work any more. At its limit a program that leaks is not ended at
+ * once: while the kernel finds pages of its files to drop and to read again, it does only that, for many minutes where it was
+ * tried. One that works waits for a few hundredths.
  */
 const stalledPercent = 60;
 /** Before, a slow machine may still be starting it; to restart it then would never let it come up. */

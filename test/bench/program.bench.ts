@@ -63,18 +63,9 @@ export async function* bench({ scale, say }: BenchContext): AsyncIterable<Figure
   });
   const measure = async (program: Program, env: NodeJS.ProcessEnv = {}): Promise<Measured> => {
     const file = join(scratch, "peak");
-    const args = [
-      ...program.nodeArgs,
-      runner,
-      "--monitor",
-      engine.address,
-      "--engine",
-      engine.address,
-      "--project",
-      "gradientlab",
-    ];
+    const args = ["--monitor", engine.address, "--engine", engine.address, "--project", "gradientlab"];
     args.push("--stack", "bench", "--pwd", program.folder, "--parallel", "8", program.entry);
-    const ms = await timedProcess(process.execPath, args, {
+    const ms = await timedProcess(process.execPath, [...program.nodeArgs, runner, ...args], {
       cwd: program.folder,
       env: {
         ...process.env,

@@ -139,14 +139,22 @@ describe("a journal", () => {
   });
 });
 
-it("a full disk costs the lines that do not fit and nothing else", async () => {
+/** Runs a program of this folder with `folder` as a disk of `size` of its own, and returns what it printed as JSON. */
+async function onSmallDisk(size: string, program: URL, ...words: readonly string[]): Promise<unknown> {
   const { code, stdout, stderr } = await execute("unshare", [
     ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
-    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" "$3" "$1"', "full"],
-    ...[folder, process.execPath, fileURLToPath(new URL("./full-disk.ts", import.meta.url))],
+    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"', size, folder],
+    ...[process.execPath, fileURLToPath(program), folder, ...words],
   ]);
   expect([code, stderr]).toEqual([0, ""]);
-  const seen = JSON.parse(stdout) as Record<string, number> & { codes: string[]; written: number[] };
+  return JSON.parse(stdout);
+}
+
+it("a full disk costs the lines that do not fit and nothing else", async () => {
+  const seen = (await onSmallDisk("256k", new URL("./full-disk.ts", import.meta.url))) as Record<string, number> & {
+    codes: string[];
+    written: number[];
+  };
   expect(seen.codes).toEqual(["ENOSPC"]);
   expect(seen.written.length).toBeGreaterThan(0);
   expect(seen.last).toBe(seen.written.at(-1));
@@ -156,13 +164,10 @@ it("a full disk costs the lines that do not fit and nothing else", async () => {
 });
 
 it("a disk that is full to the last block stops no line: the reserve goes first, then the oldest lines", async () => {
-  const { code, stdout, stderr } = await execute("unshare", [
-    ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
-    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" "$3" "$1" 300', "full"],
-    ...[folder, process.execPath, fileURLToPath(new URL("./reserve.ts", import.meta.url))],
-  ]);
-  expect([code, stderr]).toEqual([0, ""]);
-  const seen = JSON.parse(stdout) as Record<string, number> & { numbers: number[]; then: string[] };
+  const seen = (await onSmallDisk("4m", new URL("./reserve.ts", import.meta.url), "300")) as Record<string, number> & {
+    numbers: number[];
+    then: string[];
+  };
   expect(seen.numbers).toHaveLength(300);
   // Every number once, in order; one went to the event that tells of the full disk.
   expect(seen.numbers.at(-1)).toBe((seen.numbers[0] ?? 0) + 300);
@@ -173,13 +178,7 @@ it("a disk that is full to the last block stops no line: the reserve goes first,
 });
 
 it("what a sample remembers is kept on a full disk too, and leaves nothing half written there", async () => {
-  const { code, stdout, stderr } = await execute("unshare", [
-    ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
-    ...["--mount", "sh", "-c", 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" "$3" "$1"', "full"],
-    ...[folder, process.execPath, fileURLToPath(new URL("./full-memory.ts", import.meta.url))],
-  ]);
-  expect([code, stderr]).toEqual([0, ""]);
-  expect(JSON.parse(stdout)).toEqual({
+  expect(await onSmallDisk("256k", new URL("./full-memory.ts", import.meta.url))).toEqual({
     full: { count: 2 },
     same: { count: 2 },
     none: null,
